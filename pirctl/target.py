@@ -1,0 +1,335 @@
+"""The target folder: what `preprocess` writes about a person and the other commands read.
+
+    target.yaml         what it was made from, and how (`TargetAbout`)
+    frames.mkv          the cropped frames, 25 fps, seekable
+    audio.wav           16 kHz mono; absent when the source has no sound
+    track.safetensors   `Track`: landmarks and the fitted face, one row per frame
+    parsing.mkv         the label of every pixel, lossless
+    stages/<stage>/     checkpoint, resolved settings, log, preview
+
+This module knows names and formats, not how the content comes about. Landmarks are in pixels of
+the crop, pixel centres at +0.5; camera and model space are those of `pirctl.face.camera`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from pirctl.errors import TargetError
+from pirctl.files import atomic_file
+from pirctl.settings import STAGES
+from pirctl.tensors import check_shape
+
+FORMAT = 1
+"""Number of the folder's format; an older number is migrated, a newer one refused."""
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetAbout:
+    """What the target was made from, and how; `target.yaml` holds exactly these fields."""
+
+    source: str
+    """Path of the video, as the user gave it."""
+    source_sha256: str
+    """Hash of the video file."""
+    frame_rate: str
+    """Frame rate of the source as a fraction, `30000/1001`; the frames here are at 25."""
+    source_width: int
+    """Width of the source in pixels, after rotation."""
+    source_height: int
+    """Height of the source in pixels, after rotation."""
+    crop_x: float
+    """Left edge of the square crop in source pixels; negative when it reaches outside."""
+    crop_y: float
+    """Top edge of the square crop in source pixels."""
+    crop_side: float
+    """Side of the square crop in source pixels."""
+    size_px: int
+    """Side of the crop as stored, in pixels."""
+    frames: int
+    """Frames in `frames.mkv`, `parsing.mkv` and the track."""
+    has_audio: bool
+    """Whether there is an `audio.wav`."""
+    tracker: str
+    """What found the landmarks: `mediapipe`, or `file`."""
+    face_model: str
+    """Name of the face model fitted."""
+    face_model_hash: str
+    """Hash of the face model's content; a trained stage fits only the same one."""
+    parser: str
+    """What labelled the pixels: `bisenet` or `geometry`."""
+    preset: str
+    """Preset named when the target was made."""
+    inputs: str = ""
+    """Digest of everything the content depends on; equal digest, nothing to redo."""
+    consent: str = ""
+    """Who agreed to the use of this person's likeness, in the user's own words."""
+    format: int = FORMAT
+    """Number of the folder's format."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """The face of every frame: landmarks as seen, and the fitted model.
+
+    Frames without a usable face have `valid` False; their rows are finite but mean nothing more
+    than "about here".
+
+    Attributes:
+        landmarks: (T, L, 2) in pixels of the crop; L is 468 or 478.
+        valid: (T,) whether the frame has a usable face.
+        z_id: (I,) identity coefficients in standard deviations.
+        z_exp: (T, E) expression coefficients, 1 is full strength.
+        R: (T, 3, 3) rotations camera from model.
+        t: (T, 3) translations in dm, camera space.
+        K: (3, 3) intrinsics in pixels of the crop.
+        error_px: (T,) root mean square distance of landmarks and fit, in pixels of the crop.
+    """
+
+    landmarks: FloatArray
+    valid: BoolArray
+    z_id: FloatArray
+    z_exp: FloatArray
+    R: FloatArray
+    t: FloatArray
+    K: FloatArray
+    error_px: FloatArray
+
+    def __post_init__(self) -> None:
+        frames = len(self.valid)
+        check_shape("landmarks", self.landmarks, frames, None, 2)
+        check_shape("valid", self.valid, frames)
+        check_shape("z_id", self.z_id, None)
+        check_shape("z_exp", self.z_exp, frames, None)
+        check_shape("R", self.R, frames, 3, 3)
+        check_shape("t", self.t, frames, 3)
+        check_shape("K", self.K, 3, 3)
+        check_shape("error_px", self.error_px, frames)
+
+    @property
+    def frames(self) -> int:
+        """Frames T."""
+        return len(self.valid)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target folder on disk.
+
+    Args:
+        folder: the folder, `<workspace>/<name>`.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The name commands take as `--target`."""
+        return self.folder.name
+
+    @property
+    def about_path(self) -> Path:
+        """`target.yaml`."""
+        return self.folder / "target.yaml"
+
+    @property
+    def frames_path(self) -> Path:
+        """`frames.mkv`."""
+        return self.folder / "frames.mkv"
+
+    @property
+    def parsing_path(self) -> Path:
+        """`parsing.mkv`."""
+        return self.folder / "parsing.mkv"
+
+    @property
+    def audio_path(self) -> Path:
+        """`audio.wav`; there only when `about.has_audio`."""
+        return self.folder / "audio.wav"
+
+    @property
+    def track_path(self) -> Path:
+        """`track.safetensors`."""
+        return self.folder / "track.safetensors"
+
+    @property
+    def about(self) -> TargetAbout:
+        """Read `target.yaml`.
+
+        Raises:
+            TargetError: missing, not readable, or of another format.
+        """
+        return _read_about(self.about_path)
+
+    def write_about(self, about: TargetAbout) -> None:
+        """Write `target.yaml`."""
+        text = yaml.safe_dump(asdict(about), sort_keys=False, allow_unicode=True)
+        with atomic_file(self.about_path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def track(self) -> Track:
+        """Read `track.safetensors`.
+
+        Raises:
+            TargetError: missing, corrupt or incomplete.
+        """
+        if not self.track_path.is_file():
+            raise TargetError(
+                f"{self.track_path}: not found, the target is incomplete",
+                hint="pirctl preprocess VIDEO --force",
+            )
+        wanted = [field.name for field in fields(Track)]
+        try:
+            with safe_open(self.track_path, framework="np") as file:
+                arrays: dict[str, Any] = {name: file.get_tensor(name) for name in wanted}
+            arrays["valid"] = arrays["valid"].astype(bool)
+            return Track(**arrays)
+        except (SafetensorError, ValueError) as error:
+            raise TargetError(
+                f"{self.track_path}: not a usable track ({error})",
+                hint="pirctl preprocess VIDEO --force",
+            ) from error
+
+    def write_track(self, track: Track) -> None:
+        """Write `track.safetensors`."""
+        arrays = {}
+        for field in fields(Track):
+            kind = np.uint8 if field.name == "valid" else np.float32
+            arrays[field.name] = np.ascontiguousarray(getattr(track, field.name), dtype=kind)
+        with atomic_file(self.track_path) as temporary:
+            save_file(arrays, temporary, metadata={"format": str(FORMAT)})
+
+    def stage_folder(self, stage: str) -> Path:
+        """Folder of a training stage, whether or not it is there yet."""
+        if stage not in STAGES:
+            raise ValueError(f"stage {stage!r}, must be one of {', '.join(STAGES)}")
+        return self.folder / "stages" / stage
+
+    def trained_stages(self) -> list[str]:
+        """The stages that have a checkpoint, in training order."""
+        return [stage for stage in STAGES if (self.stage_folder(stage) / "checkpoint").is_dir()]
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can name a target.
+
+    Raises:
+        TargetError: empty, a path, hidden, or with control characters.
+    """
+    problem = None
+    if not name or name.isspace():
+        problem = "it is empty"
+    elif "/" in name or "\\" in name:
+        problem = "it is a path, not a name"
+    elif name.startswith(".") or ".." in name:
+        problem = "it must not start with a dot or contain '..'"
+    elif not name.isprintable() or name != name.strip() or len(name.encode()) > 200:
+        problem = "it has control characters or outer spaces, or is too long"
+    if problem:
+        raise TargetError(
+            f"target name {name!r} cannot be used: {problem}",
+            hint="--target NAME, for example --target obama; the root folder is --workspace",
+        )
+    return name
+
+
+def name_from_video(video: Path) -> str:
+    """The target's name when none is given: the file's stem, made usable."""
+    stem = re.sub(r"\.{2,}", ".", video.stem).strip().lstrip(".")
+    return check_name(stem)
+
+
+def workspace_folder(option: str | Path | None = None) -> Path:
+    """The root of the targets: the option, else PIRCTL_WORKSPACE, else `./targets`."""
+    if option is not None:
+        return Path(option)
+    return Path(os.environ.get("PIRCTL_WORKSPACE") or "targets")
+
+
+def target_names(workspace: str | Path | None = None) -> list[str]:
+    """Names of the targets in the workspace, sorted; empty when there is no such folder."""
+    root = workspace_folder(workspace)
+    if not root.is_dir():
+        return []
+    # A leading dot is an unfinished temporary folder, never a target.
+    return sorted(
+        path.parent.name for path in root.glob("*/target.yaml") if path.parent.name[0] != "."
+    )
+
+
+def find_target(name: str | None = None, workspace: str | Path | None = None) -> Target:
+    """Find a target by name, or the only one there is.
+
+    Raises:
+        TargetError: no such target, or no name and not exactly one; lists those that exist.
+    """
+    root = workspace_folder(workspace)
+    names = target_names(root)
+    if name is None:
+        if len(names) == 1:
+            return Target(root / names[0])
+        if names:
+            raise TargetError(
+                f"{root} has {len(names)} targets: {', '.join(names)}",
+                hint=f"say which one: --target {names[0]}",
+            )
+        raise TargetError(f"no target in {root}", hint="pirctl preprocess video.mp4")
+    check_name(name)
+    if name in names:
+        return Target(root / name)
+    if not names:
+        raise TargetError(
+            f"no target {name!r}: there is none in {root}", hint="pirctl preprocess video.mp4"
+        )
+    near = get_close_matches(name, names, n=1)
+    hint = f"--target {near[0]}" if near else f"pirctl preprocess {name}.mp4, or --workspace"
+    raise TargetError(f"no target {name!r} in {root}; there are: {', '.join(names)}", hint=hint)
+
+
+def _read_about(path: Path) -> TargetAbout:
+    remake = "pirctl preprocess VIDEO --force"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TargetError(f"{path}: not found, this is not a target", hint=remake) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TargetError(f"{path}: cannot be read ({error})", hint=remake) from error
+    if not isinstance(content, dict):
+        raise TargetError(f"{path}: expected keys and values", hint=remake)
+    number = content.get("format", FORMAT)
+    if isinstance(number, int) and number > FORMAT:
+        raise TargetError(
+            f"{path}: format {number} is newer than this program's ({FORMAT})",
+            hint="update pirctl",
+        )
+    kinds: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+    problems, values = [], {}
+    for field in fields(TargetAbout):
+        if field.name not in content:
+            if field.name not in ("inputs", "consent", "format"):
+                problems.append(f"{field.name} is missing")
+            continue
+        value, kind = content.pop(field.name), kinds[str(field.type)]
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            problems.append(f"{field.name} is {value!r}, expected {kind.__name__}")
+        values[field.name] = value
+    problems += [f"{key}: unknown key" for key in content]
+    if problems:
+        raise TargetError(f"{path}: {'; '.join(problems)}", hint=remake)
+    return TargetAbout(**values)
