@@ -1,0 +1,117 @@
+"""Which device computes, with how many threads, and how the C library hands out memory.
+
+`prepare_allocator` belongs before the first import of torch; torch is imported only by the
+functions that need it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pirctl.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+# glibc, malloc.h
+_M_TRIM_THRESHOLD = -1
+_M_TOP_PAD = -2
+_M_MMAP_THRESHOLD = -3
+
+_MMAP_THRESHOLD_BYTES = 1 << 30
+_TRIM_THRESHOLD_BYTES = 2**31 - 1
+_TOP_PAD_BYTES = 64 << 20
+
+
+def prepare_allocator() -> bool:
+    """Make glibc keep big freed blocks instead of returning them to the kernel.
+
+    By default every activation of some megabytes is mapped, zeroed by page faults and unmapped
+    again; keeping the memory makes convolutions on a CPU 1.3 to 2.4 times as fast. It costs
+    resident memory, at most the peak that was in use plus the padding. Environment settings of
+    the user (MALLOC_*, GLIBC_TUNABLES) win. Call it before torch is imported.
+
+    Returns:
+        Whether the settings were made; False outside glibc or when the user has their own.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    own = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+    if any(name in os.environ for name in own) or "glibc.malloc" in os.environ.get(
+        "GLIBC_TUNABLES", ""
+    ):
+        return False
+    try:
+        process = ctypes.CDLL(None)
+        # musl and others have no version symbol, and may have a mallopt that does nothing.
+        _ = process.gnu_get_libc_version
+        mallopt = process.mallopt
+    except (OSError, AttributeError):
+        return False
+    mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
+    mallopt.restype = ctypes.c_int
+    # Older versions refuse thresholds above half a heap (32 MB).
+    kept = mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES) or mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    trimmed = mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)
+    padded = mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
+    return bool(kept and trimmed and padded)
+
+
+def cpu_count() -> int:
+    """CPU cores this process may use (its affinity, not what the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads(count: int | None = None) -> int:
+    """Let torch compute with `count` threads (None: one per usable core); returns the count."""
+    import torch
+
+    threads = count or cpu_count()
+    torch.set_num_threads(threads)
+    return threads
+
+
+def select_device(name: str | None = None) -> torch.device:
+    """The device to compute on.
+
+    Args:
+        name: "cpu", "cuda", "cuda:1", "mps"; None takes a CUDA device where there is one, else
+            the CPU.
+
+    Raises:
+        SettingsError: the name is no device, or this machine has no such device.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{name!r} is not a device", hint="use --device cpu, cuda, cuda:0 or mps"
+        ) from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            found = f"has {count} CUDA device(s)" if count else "has no CUDA device"
+            raise SettingsError(
+                f"device {name} was asked for, this machine {found}",
+                hint="leave out --device, or use --device cpu",
+            )
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise SettingsError(
+                "device mps was asked for, this machine has none",
+                hint="leave out --device, or use --device cpu",
+            )
+    elif device.type != "cpu":
+        raise SettingsError(
+            f"device {name} is not supported", hint="use --device cpu, cuda, cuda:0 or mps"
+        )
+    return device

@@ -1,0 +1,157 @@
+"""Writing whole files and folders: under a temporary name beside the goal, renamed when finished.
+
+A killed run leaves nothing that looks finished. What a user can cause (no such folder, no right
+to write, a full disk) becomes a PirctlError; this module knows no formats.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pirctl.errors import PirctlError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def _partial(path: Path) -> Path:
+    # The suffix stays, because writers such as ffmpeg choose the format by it.
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"
+
+
+def _existing_parent(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def check_writable(path: Path, *, needed_bytes: int = 0, force: bool = True) -> None:
+    """Raise unless a file or folder can be written at `path`; for use before expensive work.
+
+    Nothing is created. Folders that are missing on the way are fine: writing makes them.
+
+    Args:
+        path: where the result is to go.
+        needed_bytes: free space wanted on that disk.
+        force: whether something that stands at `path` may be replaced.
+
+    Raises:
+        PirctlError: `path` exists and `force` is false, its folder is not a folder or not
+            writable, or the disk has too little room.
+    """
+    if path.exists() and not force:
+        raise PirctlError(
+            f"{path} exists already", hint="choose another --output, or add --force to replace it"
+        )
+    parent = _existing_parent(path.absolute().parent)
+    if not parent.is_dir():
+        raise PirctlError(
+            f"{path} cannot be written: {parent} is not a folder", hint="choose another --output"
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PirctlError(
+            f"{path} cannot be written: no permission to write in {parent}",
+            hint="choose an output in a folder of your own",
+        )
+    free_bytes = shutil.disk_usage(parent).free
+    if free_bytes < needed_bytes:
+        raise PirctlError(
+            f"{path} needs about {_megabytes(needed_bytes)}, but the disk of {parent} has "
+            f"{_megabytes(free_bytes)} free",
+            hint="free some space, or choose an output on another disk",
+        )
+
+
+def write_error(path: Path, error: OSError) -> PirctlError | None:
+    """The error to show for `error` while `path` was written; None when it is a bug of ours."""
+    if error.errno in _FULL:
+        return PirctlError(
+            f"{path} could not be written: no space left on the disk", hint="free some space"
+        )
+    if error.errno in _REFUSED:
+        return PirctlError(
+            f"{path} could not be written: permission denied",
+            hint="choose an output in a folder of your own",
+        )
+    return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _finished_at(path: Path, temporary: Path) -> Iterator[None]:
+    """Make the folder of `path`, remove `temporary` on failure, and translate disk errors."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:  # Ctrl-C included: nothing half-written may stay.
+        _remove(temporary)
+        if isinstance(error, FileExistsError | NotADirectoryError) and not path.parent.is_dir():
+            raise PirctlError(
+                f"{path} cannot be written: {path.parent} is not a folder",
+                hint="choose another output",
+            ) from error
+        shown = write_error(path, error) if isinstance(error, OSError) else None
+        if shown is None:
+            raise
+        raise shown from error
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`, renamed to `path` when the block succeeds.
+
+    The temporary name keeps the suffix of `path`. Missing folders are made. When the block
+    raises, the temporary file is removed and what stood at `path` is untouched.
+
+    Raises:
+        PirctlError: no space left, or no right to write there.
+    """
+    path = Path(path)
+    temporary = _partial(path)
+    with _finished_at(path, temporary):
+        yield temporary
+        temporary.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a new empty folder beside `path`, which takes the place of `path` at the end.
+
+    A folder that stands at `path` is moved aside first and removed last, so that one of the
+    two is complete at every moment.
+
+    Raises:
+        PirctlError: no space left, or no right to write there.
+    """
+    path = Path(path)
+    temporary = _partial(path)
+    with _finished_at(path, temporary):
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            old = _partial(path)
+            path.rename(old)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                old.rename(path)
+                raise
+            _remove(old)
+        else:
+            temporary.rename(path)

@@ -1,0 +1,43 @@
+"""What every test gets: fixed seeds, one thread, and the real footage where it is present."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Before any test module imports torch or a numeric library.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real footage beside the checkout; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the real footage in ../shared, which is not here")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    # A test that does not use torch shall not pay for importing it.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests away from the user's cache, workspace and network."""
+    monkeypatch.setenv("PIRCTL_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.delenv("PIRCTL_WORKSPACE", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
