@@ -89,10 +89,12 @@ class SpeechSettings:
     """Video frames on either side that the `mel` encoder's convolutions see."""
     mel_width: int = 128
     """Width of the `mel` encoder's convolutions and of its features."""
+    wav2vec_context_frames: int = 25
+    """Video frames beside a window that the wav2vec 2.0 transformer also hears; the paper: 0."""
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "mel_bands", "mel_width")
-        _at_least(self, 0, "mel_context_frames")
+        _at_least(self, 0, "mel_context_frames", "wav2vec_context_frames")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +115,15 @@ class Audio2ExpSettings:
     """Frames k per training window, and the attention window at inference."""
     dropout: float = 0.1
     """Dropout in training."""
+    teacher_forced: float = 0.0
+    """Share of the training, from its start, that is fed the true previous frame; the paper: 0."""
+    teacher_noise: float = 0.3
+    """Noise on the true previous frame while it is fed, in standard deviations of each axis."""
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "width", "heads", "feedforward", "layers", "period_frames")
         _at_least(self, 1, "window_frames")
+        _at_least(self, 0, "teacher_forced", "teacher_noise")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if not 0 <= self.dropout < 1:
