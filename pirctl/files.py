@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pirctl.errors import PirctlError
@@ -72,13 +72,14 @@ def check_writable(path: Path, *, needed_bytes: int = 0, force: bool = True) -> 
         )
 
 
-def write_error(path: Path, error: OSError) -> PirctlError | None:
-    """The error to show for `error` while `path` was written; None when it is a bug of ours."""
+def _write_error(path: Path, error: OSError) -> PirctlError | None:
+    """The error to show for `error` while `path` was written; None: not about writing `path`."""
     if error.errno in _FULL:
         return PirctlError(
             f"{path} could not be written: no space left on the disk", hint="free some space"
         )
-    if error.errno in _REFUSED:
+    inside = error.filename is None or path.parent in Path(os.fspath(error.filename)).parents
+    if error.errno in _REFUSED and (inside or Path(error.filename) == path.parent):
         return PirctlError(
             f"{path} could not be written: permission denied",
             hint="choose an output in a folder of your own",
@@ -90,7 +91,9 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        # What cannot be removed must not hide the error that led here.
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def _finished_at(path: Path, temporary: Path) -> Iterator[None]:
                 f"{path} cannot be written: {path.parent} is not a folder",
                 hint="choose another output",
             ) from error
-        shown = write_error(path, error) if isinstance(error, OSError) else None
+        shown = _write_error(path, error) if isinstance(error, OSError) else None
         if shown is None:
             raise
         raise shown from error
