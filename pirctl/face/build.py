@@ -1,0 +1,446 @@
+"""Make the bundled face model from clips of people: measure, align, regress, decompose.
+
+    python -m pirctl.face.build CLIPS --tracker-model FILE --output FILE --report FILE
+
+Not part of the product at run time. Every frame of the clips gives 468 points in three dimensions
+and the strengths of 51 named expressions (MediaPipe). Frames are aligned rigidly; each person's
+rest face and the named axes come from one ridge regression of the points on the strengths, every
+person also counted mirrored, so that the model is symmetric. Only statistics over all people are
+kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pirctl.face import landmarks as mesh
+from pirctl.face.model import ARKIT_NAMES, FaceModel, write_face_model
+
+logger = logging.getLogger(__name__)
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+EYE_DISTANCE_DM = 0.9
+"""Distance between the outer eye corners of the mean face; adults have 0.85 to 0.95."""
+
+IDENTITY_AXES = 80
+"""Identity axes, as many as the paper's model has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """What was measured of one clip.
+
+    Attributes:
+        name: the clip's stem.
+        points: (N, 468, 3) model orientation (x to the subject's left, y up, z out), any scale.
+        image: (N, 468, 2) pixels of the picture.
+        scores: (N, 52) strengths in the order of ARKIT_NAMES; tongueOut is 0.
+        size_px: longer side of the picture.
+    """
+
+    name: str
+    points: Array
+    image: Array
+    scores: Array
+    size_px: int
+
+
+# -- measuring ------------------------------------------------------------------------------------
+
+
+def measure(path: Path, tracker_model: Path, frames: int = 220) -> Person | None:
+    """Track about `frames` evenly spread frames of a clip; None where hardly any has a face."""
+    import cv2
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(tracker_model)),
+        running_mode=vision.RunningMode.IMAGE,
+        output_face_blendshapes=True,
+        num_faces=1,
+    )
+    clip = cv2.VideoCapture(str(path))
+    step = max(1, round(clip.get(cv2.CAP_PROP_FRAME_COUNT) / frames))
+    points, scores, shape = [], [], (1, 1)
+    with vision.FaceLandmarker.create_from_options(options) as tracker:
+        index = 0
+        while clip.grab():
+            if index % step == 0:
+                picture = np.ascontiguousarray(clip.retrieve()[1][:, :, ::-1])
+                shape = picture.shape[:2]
+                found = tracker.detect(
+                    mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+                )
+                if found.face_landmarks:
+                    points.append([(p.x, p.y, p.z) for p in found.face_landmarks[0][:468]])
+                    named = {b.category_name: b.score for b in found.face_blendshapes[0]}
+                    scores.append([named.get(name, 0.0) for name in ARKIT_NAMES])
+            index += 1
+    if len(points) < 20:
+        logger.info("%s: a face in %d frames only, left out", path.name, len(points))
+        return None
+    height, width = shape
+    # MediaPipe's z has the scale of x and grows away from the camera.
+    pixels = np.asarray(points) * [width, height, width]
+    return Person(
+        name=path.stem,
+        points=pixels * [1.0, -1.0, -1.0],
+        image=pixels[..., :2],
+        scores=np.asarray(scores),
+        size_px=max(shape),
+    )
+
+
+def measure_all(clips: Path, tracker_model: Path, cache: Path | None) -> list[Person]:
+    """Measure every clip of a folder, or read what an earlier run left in `cache`."""
+    people = []
+    for path in sorted(clips.glob("*.mp4")):
+        stored = cache / f"{path.stem}.npz" if cache else None
+        if stored and stored.exists():
+            with np.load(stored) as kept:
+                people.append(
+                    Person(
+                        name=path.stem,
+                        points=kept["points"],
+                        image=kept["image"],
+                        scores=kept["scores"],
+                        size_px=int(kept["size_px"]),
+                    )
+                )
+            continue
+        person = measure(path, tracker_model)
+        if person is None:
+            continue
+        people.append(person)
+        if stored:
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(stored, **{k: v for k, v in vars(person).items() if k != "name"})
+    return people
+
+
+# -- aligning -------------------------------------------------------------------------------------
+
+
+def align(points: Array, goal: Array, weights: Array) -> Array:
+    """Similarity transform of each frame onto `goal`.
+
+    Args:
+        points: (N, V, 3).
+        goal: (V, 3).
+        weights: (V,) non-negative.
+
+    Returns:
+        (N, V, 3), the points moved, turned and scaled.
+
+    Source: Umeyama 1991, eqs. 40 to 42.
+    """
+    w = (weights / weights.sum())[:, None]
+    centred = points - (points * w).sum(1, keepdims=True)
+    goal_mean = (goal * w).sum(0)
+    covariance = np.einsum("nvi,vj->nij", centred * w, goal - goal_mean)
+    U, S, Vt = np.linalg.svd(covariance)
+    signs = np.ones_like(S)
+    signs[:, 2] = np.sign(np.linalg.det(U @ Vt))
+    scale = (S * signs).sum(1) / (centred**2 * w).sum((1, 2))
+    return scale[:, None, None] * centred @ ((U * signs[:, None]) @ Vt) + goal_mean
+
+
+def _orient(face: Array) -> Array:
+    """Turn and scale a roughly known face into model space, exactly symmetric."""
+    x = face[263] - face[33]
+    x /= np.linalg.norm(x)
+    z = np.cross(x, face[mesh.FOREHEAD] - face[mesh.CHIN])
+    z /= np.linalg.norm(z)
+    turned = (face - face.mean(0)) @ np.stack([x, np.cross(z, x), z], axis=1)
+    for _ in range(5):
+        mirrored = mesh.mirror_points(turned)
+        turned = (turned + align(mirrored[None], turned, np.ones(468))[0]) / 2
+        turned[:, 0] -= (turned[33, 0] + turned[263, 0]) / 2
+    turned = (turned + mesh.mirror_points(turned)) / 2
+    return turned * EYE_DISTANCE_DM / np.linalg.norm(turned[33] - turned[263])
+
+
+def align_people(people: Sequence[Person]) -> tuple[Array, list[Array]]:
+    """Bring all frames of all people onto one symmetric mean face.
+
+    Points that move most with expression (lips, jaw) get little weight.
+
+    Returns:
+        The mean (468, 3) in decimetres, and per person (N, 468, 3).
+    """
+    mean = _orient(people[0].points[0].copy())
+    weights = np.ones(468)
+    aligned: list[Array] = []
+    for _ in range(6):
+        aligned = [align(person.points, mean, weights) for person in people]
+        mean = _orient(np.mean([frames.mean(0) for frames in aligned], axis=0))
+        spread = np.mean([frames.var(0).sum(1) for frames in aligned], axis=0)
+        spread = (spread + spread[list(mesh.MIRROR)]) / 2
+        weights = 1 / (spread + 0.3 * np.median(spread))
+    return mean, [align(person.points, mean, weights) for person in people]
+
+
+# -- regions --------------------------------------------------------------------------------------
+
+
+def _near(mean: Array, anchors: Sequence[int], radius: float) -> Array:
+    """(V,) 1 at the anchors, falling smoothly to 0 over `radius` decimetres around them."""
+    distance = np.linalg.norm(mean[:, None] - mean[None, list(anchors)], axis=-1).min(1)
+    return np.asarray(np.clip(np.exp(-((distance / radius) ** 2) * 2), 0, 1))
+
+
+def _side(mean: Array, left: bool, width: float = 0.1) -> Array:
+    """(V,) 1 on one side of the face, 0 on the other, a soft step in the middle."""
+    x = mean[:, 0] if left else -mean[:, 0]
+    return np.asarray(1 / (1 + np.exp(-4 * x / width)))
+
+
+def expression_regions(mean: Array) -> Array:
+    """Where each named axis may move the mesh.
+
+    Args:
+        mean: (468, 3) decimetres.
+
+    Returns:
+        (52, 468) in [0, 1].
+    """
+    eyes = {
+        "Left": _near(mean, mesh.EYE_LEFT, 0.25),
+        "Right": _near(mean, mesh.EYE_RIGHT, 0.25),
+    }
+    brows = {
+        "Left": _near(mean, mesh.BROW_LEFT, 0.35),
+        "Right": _near(mean, mesh.BROW_RIGHT, 0.35),
+    }
+    mouth = _near(mean, mesh.LIPS_OUTER, 0.4)
+    chin = _near(mean, (152, 148, 377, 176, 400, 18, 200, 199, 175, 150, 379, 136, 365), 0.35)
+    jaw = np.maximum(_near(mean, (*mesh.LIPS_INNER, *mesh.LIPS_OUTER), 0.3), chin)
+    jaw = np.maximum(jaw, _near(mean, (172, 397, 58, 288, 132, 361), 0.35) * 0.8)
+    nose = _near(mean, (*mesh.NOSE_BASE, 4, 1), 0.3)
+    cheeks = _near(mean, (50, 280, 205, 425, 101, 330, 117, 346, 187, 411), 0.4)
+    regions = np.zeros((len(ARKIT_NAMES), len(mean)))
+    for row, name in enumerate(ARKIT_NAMES):
+        side = name.removesuffix("Left") if name.endswith("Left") else name.removesuffix("Right")
+        which = "Left" if name.endswith("Left") else "Right"
+        if name.startswith("brow"):
+            region = brows["Left"] + brows["Right"] if name == "browInnerUp" else brows[which]
+        elif name.startswith("eye"):
+            region = eyes[which]
+        elif name.startswith("jaw"):
+            region = jaw
+        elif name.startswith("noseSneer"):
+            region = np.maximum(nose, mouth * 0.5) * _side(mean, which == "Left")
+        elif name.startswith("cheekSquint"):
+            region = np.maximum(cheeks, eyes[which]) * _side(mean, which == "Left")
+        elif name == "cheekPuff":
+            region = cheeks
+        elif (
+            side != name and side != "mouth"
+        ):  # one half of the mouth; its corner may pull a little
+            reach = np.maximum(mouth, cheeks * 0.7)
+            region = np.maximum(reach * _side(mean, which == "Left", 0.25), 0.15 * mouth)
+        else:
+            region = np.maximum(mouth, chin)
+        regions[row] = np.clip(region, 0, 1)
+    return regions
+
+
+# -- regression -----------------------------------------------------------------------------------
+
+MIRROR_NAMES = tuple(
+    ARKIT_NAMES.index(
+        name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
+    )
+    for name in ARKIT_NAMES
+)
+"""For each axis the one that does the same on the other side."""
+
+
+def regress(
+    aligned: Sequence[Array], people: Sequence[Person], mean: Array, ridge: float
+) -> tuple[Array, Array]:
+    """Rest faces and named axes: points = rest(person) + scores * axes, for each vertex by itself.
+
+    Where an axis has no business (see `expression_regions`) its ridge is high.
+
+    Returns:
+        rest (2 P, 468, 3): every person, then everyone mirrored; axes (52, 468, 3).
+    """
+    normal = np.zeros((52, 52))
+    right = np.zeros((52, 468, 3))
+    centres = []
+    for frames, person in zip(aligned, people, strict=True):
+        for points, scores in (
+            (frames, person.scores),
+            (mesh.mirror_points(frames), person.scores[:, MIRROR_NAMES]),
+        ):
+            centre = scores.mean(0)
+            weight = 1 / len(scores)
+            normal += weight * (scores - centre).T @ (scores - centre)
+            offset = points - points.mean(0)
+            right += weight * np.tensordot((scores - centre).T, offset, axes=1)
+            centres.append((points.mean(0), centre))
+    regions = expression_regions(mean)
+    axes = np.zeros((52, 468, 3))
+    for vertex in range(468):
+        penalty = np.diag(ridge / np.maximum(regions[:, vertex], 1e-3) ** 2)
+        axes[:, vertex] = np.linalg.solve(normal + penalty, right[:, vertex])
+    rest = np.stack([average - np.tensordot(centre, axes, axes=1) for average, centre in centres])
+    order = [*range(0, len(rest), 2), *range(1, len(rest), 2)]
+    return rest[order], axes
+
+
+def symmetric_axes(axes: Array) -> Array:
+    """Make each axis the exact mirror image of its counterpart."""
+    return np.asarray((axes + mesh.mirror_points(axes[list(MIRROR_NAMES)])) / 2)
+
+
+# -- identity -------------------------------------------------------------------------------------
+
+
+def _smooth_modes(triangles: Array, mean: Array, count: int) -> Array:
+    """(count, V, 3) smooth displacement fields: low harmonics of the mesh in x, y and z.
+
+    Source: Taubin 1995, section 3 (eigenvectors of the graph Laplacian as a Fourier basis).
+    """
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    adjacency = np.zeros((len(mean), len(mean)))
+    adjacency[edges[:, 0], edges[:, 1]] = adjacency[edges[:, 1], edges[:, 0]] = 1
+    adjacency = np.maximum(adjacency, adjacency[list(mesh.MIRROR)][:, list(mesh.MIRROR)])
+    _, vectors = np.linalg.eigh(np.diag(adjacency.sum(1)) - adjacency)
+    harmonics = vectors[:, : -(-count // 3)] * np.sqrt(len(mean))
+    fields = np.zeros((harmonics.shape[1] * 3, len(mean), 3))
+    for index, harmonic in enumerate(harmonics.T):
+        for axis in range(3):
+            fields[3 * index + axis, :, axis] = harmonic
+    return fields[:count]
+
+
+def identity_axes(rest: Array, triangles: Array, count: int = IDENTITY_AXES) -> tuple[Array, Array]:
+    """Mean and axes of the rest faces, one standard deviation long.
+
+    The people (and their mirror images) span fewer directions than wanted, so smooth harmonics of
+    the mesh, orthogonal to those, carry what a new person has beyond them.
+
+    Args:
+        rest: (N, 468, 3) decimetres.
+        triangles: (F, 3).
+        count: axes wanted.
+
+    Returns:
+        mean (468, 3), axes (count, 468, 3).
+    """
+    mean = rest.mean(0)
+    offsets = (rest - mean).reshape(len(rest), -1)
+    _, strength, directions = np.linalg.svd(offsets, full_matrices=False)
+    sigma = strength / np.sqrt(len(rest) - 1)
+    kept = min(count // 2, int((sigma > 0.02 * sigma[0]).sum()))
+    axes = sigma[:kept, None] * directions[:kept]
+    span = directions[:kept]
+    fields = _smooth_modes(triangles, mean, 3 * count).reshape(3 * count, -1)
+    extra = []
+    # What the people leave unexplained sets how far a harmonic may go; it falls with the order.
+    for order, field in enumerate(fields):
+        field = field - span.T @ (span @ field)
+        length = np.linalg.norm(field)
+        if length < 0.3 * np.sqrt(len(mean)):
+            continue
+        field = field / length
+        span = np.vstack([span, field])
+        extra.append(field * sigma[0] * 0.25 / (1 + order / 12))
+        if kept + len(extra) == count:
+            break
+    return mean, np.concatenate([axes, np.stack(extra)]).reshape(count, -1, 3)
+
+
+# -- the model ------------------------------------------------------------------------------------
+
+
+def mesh_triangles() -> Array:
+    """(F, 3) triangles of the mesh, from MediaPipe's list of edges: three edges are a triangle."""
+    from mediapipe.tasks.python.vision import FaceLandmarksConnections
+
+    edges = FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION
+    corners = np.array([edge.start for edge in edges]).reshape(-1, 3)
+    ends = np.array([edge.end for edge in edges]).reshape(-1, 3)
+    assert (np.roll(corners, -1, axis=1) == ends).all()
+    return corners
+
+
+def ring_closure(ring: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Triangles across a ring whose first and middle entries are its two corners.
+
+    A strip between the upper half and the lower half of the ring; it shares no edge direction with
+    the mesh around it, so that the closure faces outwards as the mesh does.
+    """
+    half = len(ring) // 2
+    upper = list(ring[: half + 1])
+    lower = [ring[0], *reversed(ring[half:])]
+    triangles = []
+    for i in range(half):
+        for triangle in (
+            (upper[i], lower[i], lower[i + 1]),
+            (upper[i], lower[i + 1], upper[i + 1]),
+        ):
+            if len(set(triangle)) == 3:
+                triangles.append(triangle)
+    return triangles
+
+
+def build_model(people: Sequence[Person], triangles: Array) -> FaceModel:
+    """The generic model of the given people."""
+    mean, aligned = align_people(people)
+    rest, axes = regress(aligned, people, mean, ridge=0.05)
+    mean, identity = identity_axes(rest, triangles)
+    return assemble(mean, identity, symmetric_axes(axes), triangles)
+
+
+def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) -> FaceModel:
+    """Put arrays and the fixed index sets of the mesh together."""
+    eyes = [*ring_closure(mesh.EYE_RIGHT), *_flipped(ring_closure(mesh.EYE_LEFT))]
+    return FaceModel(
+        name="generic",
+        version="",
+        mean=torch.tensor(mean, dtype=torch.float32),
+        identity_basis=torch.tensor(identity, dtype=torch.float32),
+        expression_basis=torch.tensor(expression, dtype=torch.float32),
+        triangles=torch.tensor(triangles),
+        expression_names=ARKIT_NAMES,
+        landmarks_68=torch.tensor(mesh.LANDMARKS_68),
+        landmarks_5=torch.tensor((33, 263, mesh.NOSE_TIP, 61, 291)),
+        mouth_triangles=torch.tensor(ring_closure(mesh.LIPS_INNER)),
+        eye_triangles=torch.tensor(eyes),
+    )
+
+
+def _flipped(triangles: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    return [(a, c, b) for a, b, c in triangles]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build the model; see the module's docstring."""
+    parser = argparse.ArgumentParser(description="Build the bundled face model from clips.")
+    parser.add_argument("clips", type=Path, help="folder of .mp4 clips, one person each")
+    parser.add_argument("--tracker-model", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--report", type=Path)
+    parser.add_argument("--cache", type=Path, help="folder for measured points, to rebuild quickly")
+    options = parser.parse_args(arguments)
+    people = measure_all(options.clips, options.tracker_model, options.cache)
+    model = build_model(people, mesh_triangles())
+    write_face_model(model, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The linear face model: a mean, identity axes and named expression axes over one mesh.
+
+Owns what a model is, how its file looks and what an unknown axis name answers; `build` makes the
+bundled one, `fit` finds its coefficients in a clip. Coordinates are model space: decimetres, x to
+the subject's left, y up, z out of the face.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pirctl.errors import PirctlError, WeightsCorrupt
+from pirctl.files import atomic_file
+
+ARKIT_NAMES = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight",
+    "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight",
+    "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight",
+    "eyeWideLeft", "eyeWideRight",
+    "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight",
+    "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight",
+    "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
+    "tongueOut",
+)  # fmt: skip
+"""The 52 names of Apple's ARKit face tracking, the names of the generic model's axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceModel:
+    """A morphable model: vertices = mean + z_id * identity axes + z_exp * expression axes.
+
+    Attributes:
+        name: "generic", "bfm".
+        version: first 16 hex digits of the SHA-256 of the tensors; recorded in targets.
+        mean: (V, 3) decimetres, the average face at rest.
+        identity_basis: (I, V, 3) decimetres per standard deviation.
+        expression_basis: (E, V, 3) decimetres at full strength (coefficient 1).
+        triangles: (F, 3) int64, counter-clockwise seen from outside; mouth and eyes are holes.
+        expression_names: E names, one per axis.
+        landmarks_68: (68,) int64 vertices of the 68 iBUG points.
+        landmarks_5: (5,) int64 vertices near right eye, left eye, nose tip, right and left mouth
+            corner. Eyes are their outer corners: the mesh has no irises.
+        mouth_triangles: (G, 3) int64, the closure of the hole inside the lips.
+        eye_triangles: (H, 3) int64, the closure of the two holes inside the lids.
+    """
+
+    name: str
+    version: str
+    mean: Tensor
+    identity_basis: Tensor
+    expression_basis: Tensor
+    triangles: Tensor
+    expression_names: tuple[str, ...]
+    landmarks_68: Tensor
+    landmarks_5: Tensor
+    mouth_triangles: Tensor
+    eye_triangles: Tensor
+
+    @property
+    def identity_width(self) -> int:
+        """Number of identity axes I."""
+        return self.identity_basis.shape[0]
+
+    @property
+    def expression_width(self) -> int:
+        """Number of expression axes E."""
+        return self.expression_basis.shape[0]
+
+    def vertices(self, z_id: Tensor, z_exp: Tensor) -> Tensor:
+        """The mesh for given coefficients.
+
+        Args:
+            z_id: (..., I) in standard deviations.
+            z_exp: (..., E), 1 is full strength; batch dimensions broadcast with those of z_id.
+
+        Returns:
+            (..., V, 3) decimetres, model space.
+        """
+        identity = torch.tensordot(z_id, self.identity_basis, dims=1)
+        expression = torch.tensordot(z_exp, self.expression_basis, dims=1)
+        return self.mean + identity + expression
+
+    def axis(self, name: str) -> int:
+        """Index of the expression axis `name`.
+
+        Raises:
+            PirctlError: no such axis; the message lists near names.
+        """
+        if name in self.expression_names:
+            return self.expression_names.index(name)
+        folded = {known.lower(): known for known in self.expression_names}
+        near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
+        guesses = ", ".join(folded[match] for match in near)
+        raise PirctlError(
+            f"the face model {self.name!r} has no expression axis {name!r}",
+            hint=f"did you mean {guesses}?"
+            if near
+            else f"axes: {', '.join(self.expression_names)}",
+        )
+
+    def to(self, device: str | torch.device) -> FaceModel:
+        """The same model with its tensors on `device`."""
+        return replace(self, **{key: value.to(device) for key, value in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {key: value for key, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+def load_face_model(name: str = "generic") -> FaceModel:
+    """The face model `name`, from the package or the user's own files.
+
+    Raises:
+        WeightsError: the file is missing or corrupt.
+    """
+    from pirctl.catalog import face_model_path
+
+    return read_face_model(face_model_path(name))
+
+
+def read_face_model(path: Path) -> FaceModel:
+    """Read a face model file (safetensors; see `write_face_model`).
+
+    Raises:
+        WeightsCorrupt: not a face model, or its parts do not fit each other.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = stored.metadata() or {}
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+        names = tuple(json.loads(about["expression_names"]))
+        fields: dict[str, Any] = {
+            key: value.float() if value.is_floating_point() else value.long()
+            for key, value in tensors.items()
+        }
+        version = _digest(tensors, names)
+        model = FaceModel(name=about["name"], version=version, expression_names=names, **fields)
+        _check(model)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsCorrupt(f"{path} is not a face model: {error}") from error
+    return model
+
+
+def write_face_model(model: FaceModel, path: Path) -> None:
+    """Write a face model: float16 bases, int32 indices, names as JSON in the metadata.
+
+    The mean stays float32. `model.version` is not stored, reading computes it from the content.
+    """
+    from safetensors.torch import save_file
+
+    _check(model)
+    tensors = {
+        key: value.half() if key.endswith("basis") else value
+        for key, value in model._tensors().items()
+    }
+    tensors = {
+        key: (value if value.is_floating_point() else value.to(torch.int32)).contiguous()
+        for key, value in tensors.items()
+    }
+    about = {"name": model.name, "expression_names": json.dumps(model.expression_names)}
+    with atomic_file(path) as temporary:
+        save_file(tensors, str(temporary), metadata=about)
+
+
+def _digest(tensors: dict[str, Tensor], names: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for key in sorted(tensors):
+        digest.update(key.encode())
+        digest.update(tensors[key].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _check(model: FaceModel) -> None:
+    vertices = model.mean.shape[0]
+    wanted = {
+        "mean": (vertices, 3),
+        "identity_basis": (model.identity_width, vertices, 3),
+        "expression_basis": (len(model.expression_names), vertices, 3),
+        "landmarks_68": (68,),
+        "landmarks_5": (5,),
+    }
+    for key, shape in wanted.items():
+        if tuple(getattr(model, key).shape) != shape:
+            raise ValueError(f"{key} has shape {tuple(getattr(model, key).shape)}, not {shape}")
+    for key in ("triangles", "mouth_triangles", "eye_triangles", "landmarks_68", "landmarks_5"):
+        index = getattr(model, key)
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < vertices:
+            raise ValueError(f"{key} points outside the {vertices} vertices")
