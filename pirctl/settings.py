@@ -138,6 +138,8 @@ class FaceSettings:
     """Width of the latent that conditions the generator."""
     mapping_layers: int = 8
     """Fully connected layers of the mapping network."""
+    mapping_lr_multiplier: float = 0.01
+    """Learning rate of the mapping network relative to the rest of the generator."""
     channel_base: int = 32768
     """StyleGAN2 channels at resolution r: min(channel_max, channel_base / r)."""
     channel_max: int = 512
@@ -167,6 +169,10 @@ class FaceSettings:
         _at_least(self, 3, "feature_channels")
         _at_least(self, 4, "feature_size", "coarse_samples")
         _at_least(self, 0, "fine_samples")
+        if not 0 < self.mapping_lr_multiplier <= 1:
+            raise ValueError(
+                f"mapping_lr_multiplier is {self.mapping_lr_multiplier}, it must be in (0, 1]"
+            )
         if self.plane_size < 8 or self.plane_size & (self.plane_size - 1):
             raise ValueError(f"plane_size is {self.plane_size}, it must be a power of two, >= 8")
         if self.box_side_dm <= 0:
