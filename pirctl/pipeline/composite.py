@@ -1,0 +1,73 @@
+"""Putting the painted region into the frame: inside the mask the network's, outside the film's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pirctl.tensors import check_shape
+
+
+def to_network(frames: Tensor) -> Tensor:
+    """Turn uint8 frames (B, H, W, 3) into float32 (B, 3, H, W) in [-1, 1]."""
+    return frames.permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def composite(frames: Tensor, prediction: Tensor, masks: Tensor) -> Tensor:
+    """Blend the prediction into the frames with a soft mask.
+
+    Args:
+        frames: (B, H, W, 3) uint8, RGB.
+        prediction: (B, 3, H, W) in [-1, 1], RGB; values outside the range are clipped.
+        masks: (B, H, W) in [0, 1]; 1 is painted, 0 keeps the frame's bytes exactly.
+
+    Returns:
+        (B, H, W, 3) uint8.
+    """
+    batch, height, width, _ = frames.shape
+    check_shape("prediction", prediction, batch, 3, height, width)
+    check_shape("masks", masks, batch, height, width)
+    original = frames.float()
+    painted = prediction.float().clamp(-1, 1).add(1).mul(127.5).permute(0, 2, 3, 1)
+    weight = masks.float().unsqueeze(-1)
+    blended = torch.lerp(original, painted, weight).round().to(torch.uint8)
+    return torch.where(weight > 0, blended, frames)
+
+
+def paste_into_shot(
+    shot: NDArray[np.uint8],
+    crop: NDArray[np.uint8],
+    mask: NDArray[np.float32],
+    box: tuple[int, int, int],
+) -> NDArray[np.uint8]:
+    """Put the painted part of a crop back into the full shot at the shot's own resolution.
+
+    Args:
+        shot: (H, W, 3) uint8, the source frame.
+        crop: (S, S, 3) uint8, the repainted crop of any size.
+        mask: (S, S) in [0, 1], the mask of the crop.
+        box: left, top and side of the crop in pixels of the shot; may reach outside it.
+
+    Returns:
+        (H, W, 3) uint8; equal to `shot` wherever the enlarged mask is 0.
+    """
+    import cv2
+
+    left, top, side = box
+    height, width = shot.shape[:2]
+    x0, y0 = max(0, left), max(0, top)
+    x1, y1 = min(width, left + side), min(height, top + side)
+    result = shot.copy()
+    if x1 <= x0 or y1 <= y0:
+        return result
+    method = cv2.INTER_AREA if side < crop.shape[0] else cv2.INTER_CUBIC
+    inside = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+    painted = cv2.resize(crop, (side, side), interpolation=method)[inside]
+    weight = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)[inside][..., None]
+    original = shot[y0:y1, x0:x1]
+    blended = np.rint(original + weight * (painted.astype(np.float32) - original))
+    region = np.where(weight > 0, np.clip(blended, 0, 255).astype(np.uint8), original)
+    result[y0:y1, x0:x1] = region
+    return result

@@ -1,0 +1,82 @@
+"""The target's own frames in the order in which new speech needs them.
+
+Speech longer than the clip plays the clip forwards and backwards, so that the head never jumps.
+Only a short run of frames is in memory at any time, also when reading backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.errors import TargetError
+from pirctl.media.video import read_frames
+
+Frame = NDArray[np.uint8]
+Reader = Callable[..., Iterator[Any]]
+
+BLOCK_FRAMES = 25
+"""Frames read at once when going backwards: about a group of pictures of the archive quality."""
+
+
+def ping_pong(length: int, count: int) -> Iterator[int]:
+    """Yield `count` frame numbers in [0, length): 0 .. length-1 .. 0 .. without a repeated end."""
+    if length < 1:
+        raise ValueError(f"length is {length}, it must be at least 1")
+    period = max(1, 2 * (length - 1))
+    for position in range(count):
+        phase = position % period
+        yield phase if phase < length else period - phase
+
+
+def read_ping_pong(
+    path: Path, *, length: int, count: int, first: int = 0, reader: Reader = read_frames
+) -> Iterator[tuple[int, Frame]]:
+    """Yield `count` pairs of frame number and frame, in the order of `ping_pong`.
+
+    Args:
+        path: a seekable video.
+        length: frames of the section that is played.
+        count: frames wanted.
+        first: number of the section's first frame; the numbers yielded start from it.
+        reader: reads frames as `read_frames(path, start_frame=, frames=)` does.
+
+    Yields:
+        Frame number in the video, and the frame: uint8 (H, W, 3).
+
+    Raises:
+        TargetError: the video has fewer frames than the section.
+    """
+    pairs = _endless(path, length, first, reader)
+    yield from islice(pairs, count)
+
+
+def _endless(path: Path, length: int, first: int, reader: Reader) -> Iterator[tuple[int, Frame]]:
+    start, stop = 0, length
+    while True:
+        yield from _forwards(path, first + start, first + stop, reader)
+        if length == 1:
+            continue
+        for end in range(length - 1, 0, -BLOCK_FRAMES):
+            begin = max(0, end - BLOCK_FRAMES)
+            block = list(_forwards(path, first + begin, first + end, reader))
+            while block:
+                yield block.pop()
+        start = 1  # frame 0 was the last one of the way back
+
+
+def _forwards(path: Path, start: int, stop: int, reader: Reader) -> Iterator[tuple[int, Frame]]:
+    number = start
+    for frame in reader(path, start_frame=start, frames=stop - start):
+        yield number, frame
+        number += 1
+    if number < stop:
+        raise TargetError(
+            f"{path}: frame {number} cannot be read, the target has {stop} frames or more",
+            hint="pirctl preprocess VIDEO --force",
+        )
