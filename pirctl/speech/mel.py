@@ -1,0 +1,126 @@
+"""Log-mel bands and a small convolutional network: the speech encoder that needs no download."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pirctl.errors import SettingsError
+from pirctl.settings import SpeechSettings
+from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
+from pirctl.tensors import check_shape
+
+COLUMNS = 4
+"""Spectra per video frame: 10 ms apart at 25 frames per second."""
+
+# log10 of mel energies of speech at the reference loudness: mean and spread over eight recordings
+# in five languages, rounded. The floor lies about 40 dB under a typical band of speech.
+_FLOOR, _MEAN, _SPREAD = 1e-4, -3.0, 1.1
+
+
+class MelEncoder(SpeechEncoder):
+    """Sound to `mel_width` features per frame.
+
+    The convolutions have no padding: they use up exactly `mel_context_frames` on either side. In
+    training mode the loudness, the colour and the noise of the recording are varied, because a few
+    minutes of one recording would otherwise be learnt by heart.
+
+    Args:
+        settings: bands, width and context.
+        frame_rate: video frames per second.
+        sample_rate_hz: sample rate of the sound.
+    """
+
+    def __init__(self, settings: SpeechSettings, frame_rate: int, sample_rate_hz: int) -> None:
+        super().__init__()
+        self.frame_samples = samples_per_frame(sample_rate_hz, frame_rate)
+        if self.frame_samples % (2 * COLUMNS):
+            raise SettingsError(
+                f"media.frame_rate {frame_rate} gives {self.frame_samples} samples per frame, "
+                f"the mel encoder needs a multiple of {2 * COLUMNS}",
+                hint="use 25 frames per second and 16000 Hz, as the presets do",
+            )
+        self.sample_rate_hz = sample_rate_hz
+        self.bands = settings.mel_bands
+        self.window_samples = sample_rate_hz // 40
+        self.transform_samples = 2 ** math.ceil(math.log2(self.window_samples))
+        self.feature_width = settings.mel_width
+        self.input_width = COLUMNS * self.bands
+        self.context_frames = settings.mel_context_frames
+        # The first spectrum of a frame is centred half a hop after the frame's start.
+        self.margin_samples = (self.transform_samples - self.frame_samples // COLUMNS) // 2
+        self.block_frames = 250
+        width = settings.mel_width
+        self.projection = nn.Linear(self.input_width, width)
+        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(_Block(width, reach) for reach in _reaches(self.context_frames))
+
+    def block_inputs(self, sound: FloatArray) -> Tensor:
+        """Log-mel columns, COLUMNS per row: (n, COLUMNS * bands), about zero mean, unit spread."""
+        import librosa
+
+        energy: FloatArray = librosa.feature.melspectrogram(
+            y=sound,
+            sr=self.sample_rate_hz,
+            n_fft=self.transform_samples,
+            win_length=self.window_samples,
+            hop_length=self.frame_samples // COLUMNS,
+            center=False,
+            n_mels=self.bands,
+            fmin=60.0,
+            fmax=0.475 * self.sample_rate_hz,
+        )
+        columns = (np.log10(energy + _FLOOR) - _MEAN) / _SPREAD
+        rows = columns.T.reshape(-1, self.input_width)
+        return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Rows (B, T + 2 context, COLUMNS * bands) to features (B, T, F)."""
+        check_shape("inputs", inputs, None, None, self.input_width)
+        if self.training:
+            inputs = self._varied(inputs)
+        hidden = self.norm(functional.gelu(self.projection(inputs))).transpose(1, 2)
+        for block in self.blocks:
+            hidden = block(hidden)
+        features: Tensor = hidden.transpose(1, 2)
+        return features
+
+    def architecture(self) -> dict[str, object]:
+        """Nothing beyond the settings."""
+        return {}
+
+    def _varied(self, inputs: Tensor) -> Tensor:
+        """Another loudness, another microphone, more noise: one draw per window."""
+        batch = len(inputs)
+        band = torch.arange(self.bands, device=inputs.device) / self.bands
+        wave = torch.stack([torch.cos(math.pi * order * band) for order in range(4)])
+        colour = 0.2 * torch.randn(batch, 4, device=inputs.device) @ wave  # (B, bands)
+        noise = 0.1 * torch.randn_like(inputs)
+        return inputs + colour.repeat(1, COLUMNS)[:, None] + noise
+
+
+class _Block(nn.Module):
+    """A residual convolution over time that sees `reach` frames on either side, unpadded."""
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.convolution = nn.Conv1d(width, width, 2 * reach + 1)
+        self.dropout = nn.Dropout(0.1)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, C, T + 2 reach) to (B, C, T)."""
+        kept = hidden[:, :, self.reach : hidden.shape[2] - self.reach]
+        joined = kept + self.dropout(functional.gelu(self.convolution(hidden)))
+        normed: Tensor = self.norm(joined.transpose(1, 2))
+        return normed.transpose(1, 2)
+
+
+def _reaches(context_frames: int) -> list[int]:
+    """Split the context over blocks of two frames on either side, the last maybe one."""
+    return [2] * (context_frames // 2) + [1] * (context_frames % 2)
