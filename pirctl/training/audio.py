@@ -1,0 +1,176 @@
+"""The audio stage: speech to expression coefficients.
+
+Source: Huang et al. 2023 (PIR), section 3.1; Fan et al. 2022 (FaceFormer), section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pirctl.media.sound import read_sound
+from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.settings import Settings
+from pirctl.speech.build import build_encoder
+from pirctl.speech.encoder import SpeechEncoder
+from pirctl.target import Target, Track
+from pirctl.training.face import adam
+from pirctl.training.loop import Phase
+from pirctl.training.precision import autocast
+from pirctl.training.preview import draw_signals
+
+_PREVIEW_FRAMES = 250
+_PREVIEW_AXES = 3
+_PREVIEW_WIDTH = 768
+_SMALLEST_DEVIATION = 1e-3
+_CLIP = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """The training part of the sound and what the face did meanwhile.
+
+    Attributes:
+        inputs: (T + 2 context, W) what the speech encoder starts from, on `device`.
+        z_exp: (T, E) on `device`.
+        valid: (T, 1) 1 where the frame has a usable face, on `device`.
+        z_id: (1, I) on `device`.
+        device: where batches are computed.
+    """
+
+    inputs: Tensor
+    z_exp: Tensor
+    valid: Tensor
+    z_id: Tensor
+    device: torch.device
+
+    @property
+    def frames(self) -> int:
+        """Frames T."""
+        return len(self.z_exp)
+
+
+def read_speech(
+    target: Target,
+    track: Track,
+    frames: int,
+    encoder: SpeechEncoder,
+    sample_rate_hz: int,
+    device: torch.device,
+) -> Speech:
+    """Read the sound of the first `frames` frames; what comes after is cut off first.
+
+    Raises:
+        DecodeError: the sound cannot be read.
+    """
+    sound = read_sound(target.audio_path, sample_rate_hz)[: frames * encoder.frame_samples]
+
+    def part(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)
+
+    return Speech(
+        inputs=encoder.prepare(sound, frames).to(device),
+        z_exp=part(track.z_exp[:frames]),
+        valid=part(track.valid[:frames, None]),
+        z_id=part(track.z_id[None]),
+        device=device,
+    )
+
+
+class AudioTrainer:
+    """Trains the speech encoder (but not its frozen part) and `Audio2Exp` together.
+
+    A sample is a window of `audio2exp.window_frames` frames; where it starts is drawn anew in
+    every epoch. Frames without a usable face count for nothing.
+
+    Args:
+        speech: the training part.
+        encoder: the speech encoder, on the same device.
+        settings: the resolved settings.
+        expression_names: E names of the axes, for the preview.
+    """
+
+    stage = "audio"
+    exported = ("encoder", "decoder")
+
+    def __init__(
+        self,
+        speech: Speech,
+        encoder: SpeechEncoder,
+        settings: Settings,
+        expression_names: tuple[str, ...],
+    ) -> None:
+        self.speech = speech
+        self.settings = settings
+        self.expression_names = expression_names
+        self.window = min(settings.audio2exp.window_frames, speech.frames)
+        self.samples = max(1, speech.frames // self.window)
+        self.encoder = encoder
+        self.decoder = Audio2Exp(
+            settings.audio2exp,
+            encoder.feature_width,
+            speech.z_id.shape[1],
+            speech.z_exp.shape[1],
+        ).to(speech.device)
+        usable = speech.z_exp[speech.valid[:, 0] > 0]
+        self.deviation = usable.std(dim=0, correction=0).clamp(min=_SMALLEST_DEVIATION)
+        self.decoder.set_statistics(usable.mean(dim=0), self.deviation)
+        self.networks: Mapping[str, nn.Module] = {"encoder": encoder, "decoder": self.decoder}
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {
+            "audio": adam(nn.ModuleList([encoder, self.decoder]), settings, self.stage)
+        }
+
+    def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
+        """One update on the windows at `positions`."""
+        chosen = self.settings.audio2exp
+        starts = positions * self.window + torch.randint(self.window, (len(positions),))
+        starts = starts.clamp(max=self.speech.frames - self.window).tolist()
+        truth = torch.stack([self.speech.z_exp[at : at + self.window] for at in starts])
+        valid = torch.stack([self.speech.valid[at : at + self.window] for at in starts])
+        features = self._features(self.encoder, starts, self.window)
+        z_id = self.speech.z_id.expand(len(starts), -1)
+        if step < chosen.teacher_forced * steps:
+            made = self.decoder.teacher_forced(features, z_id, truth, chosen.teacher_noise)
+        else:
+            made = self.decoder(features, z_id)
+        terms = {"expression": self.decoder.loss(made, truth, valid)}
+        yield Phase(optimiser="audio", terms=terms, clip=_CLIP)
+
+    @torch.no_grad()
+    def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
+        """The liveliest axes over ten seconds of the training part, truth and prediction."""
+        frames = min(_PREVIEW_FRAMES, self.speech.frames)
+        features = self._features(averaged["encoder"], [0], frames)
+        made = averaged["decoder"](features, self.speech.z_id)[0].cpu()
+        truth = self.speech.z_exp[:frames].cpu()
+        axes = self.deviation.cpu().argsort(descending=True)[:_PREVIEW_AXES].tolist()
+        signals = {
+            self.expression_names[axis]: (truth[:, axis].tolist(), made[:, axis].tolist())
+            for axis in axes
+        }
+        return draw_signals(signals, _PREVIEW_WIDTH)
+
+    def _features(self, encoder: nn.Module, starts: list[int], frames: int) -> Tensor:
+        """Speech features (B, frames, F), float32."""
+        rows = frames + 2 * self.encoder.context_frames
+        inputs = torch.stack([self.speech.inputs[at : at + rows] for at in starts])
+        # Only the big encoder of a GPU gains by bfloat16; the decoder feeds on its own output,
+        # where rounding would add up.
+        if self.speech.device.type != "cuda":
+            features: Tensor = encoder(inputs)
+            return features
+        with autocast(self.settings.train, self.speech.device):
+            features = encoder(inputs)
+        return features.float()
+
+
+def make_encoder(
+    settings: Settings, architecture: Mapping[str, object] | None = None
+) -> SpeechEncoder:
+    """The speech encoder of the settings, with weights as `build_encoder` has them."""
+    media = settings.media
+    return build_encoder(settings.speech, media.frame_rate, media.sample_rate_hz, architecture)

@@ -1,0 +1,118 @@
+"""The face stage: coefficients and camera to the picture of the head.
+
+Source: Huang et al. 2023 (PIR), section 3.2 and eq. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pirctl.networks.face import FaceNetwork
+from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.settings import Settings
+from pirctl.training.footage import Footage
+from pirctl.training.loop import Phase
+from pirctl.training.losses import fill_outside, mouth_weight, photometric
+from pirctl.training.precision import autocast
+from pirctl.training.preview import grid
+
+PREVIEW_FRAMES = 4
+_SMALLEST_DEVIATION = 1e-3
+
+
+class FaceTrainer:
+    """Trains `FaceNetwork` on the head of every frame.
+
+    The photometric term compares inside the head mask only; the perceptual term compares with the
+    truth on a background of -1, which is what empty space renders to.
+
+    Args:
+        footage: frames with the map "head", and "mouth" when the mouth is emphasised.
+        settings: the resolved settings.
+        perceptual: the VGG16 loss on the footage's device, or None without that term.
+    """
+
+    stage = "face"
+    exported = ("face",)
+
+    def __init__(
+        self, footage: Footage, settings: Settings, perceptual: PerceptualLoss | None
+    ) -> None:
+        self.footage = footage
+        self.settings = settings
+        self.perceptual = perceptual
+        self.samples = len(footage.usable)
+        torch.manual_seed(settings.train.seed)
+        self.face = FaceNetwork(
+            settings.face, len(footage.z_id), footage.z_exp.shape[1], footage.size_px
+        ).to(footage.device)
+        self.face.set_statistics(*coefficient_statistics(footage))
+        self.networks: Mapping[str, nn.Module] = {"face": self.face}
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {
+            "face": adam(self.face, settings, self.stage)
+        }
+
+    def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
+        """One update on the frames at `positions` of the usable ones."""
+        footage, loss = self.footage, self.settings.loss
+        numbers = footage.usable[positions]
+        truth, head = footage.pictures(numbers), footage.map("head", numbers)
+        with autocast(self.settings.train, footage.device):
+            _, image = self.face(*_inputs(footage, numbers))
+        terms = {}
+        if loss.photometric:
+            weight = head
+            if loss.mouth_emphasis > 1:
+                weight = head * mouth_weight(footage.map("mouth", numbers), loss.mouth_emphasis)
+            terms["photometric"] = loss.photometric * photometric(image, truth, weight)
+        if loss.perceptual and self.perceptual is not None:
+            with autocast(self.settings.train, footage.device):
+                term = self.perceptual(image, fill_outside(truth, head))
+            terms["perceptual"] = loss.perceptual * term
+        yield Phase(optimiser="face", terms=terms)
+
+    @torch.no_grad()
+    def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
+        """Rows: the frame's head, and I_face; columns: frames across the training part."""
+        numbers = preview_numbers(self.footage.usable)
+        head = self.footage.map("head", numbers)
+        with autocast(self.settings.train, self.footage.device):
+            _, image = averaged["face"](*_inputs(self.footage, numbers))
+        truth = fill_outside(self.footage.pictures(numbers), head)
+        return grid([list(truth), list(image)])
+
+
+def _inputs(footage: Footage, numbers: Tensor) -> tuple[Tensor, ...]:
+    """(z_id, z_exp, R, t, K) of some frames."""
+    numbers = numbers.to(footage.device)
+    z_id = footage.z_id.expand(len(numbers), -1)
+    return z_id, footage.z_exp[numbers], footage.R[numbers], footage.t[numbers], footage.K
+
+
+def coefficient_statistics(footage: Footage) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the expression coefficients over the usable frames, each (E,)."""
+    z_exp = footage.z_exp[footage.usable.to(footage.device)]
+    deviation = z_exp.std(dim=0, correction=0)
+    return z_exp.mean(dim=0), deviation.clamp(min=_SMALLEST_DEVIATION)
+
+
+def preview_numbers(usable: Tensor) -> Tensor:
+    """A few of the usable frames, evenly spread over them."""
+    places = torch.linspace(0, len(usable) - 1, min(PREVIEW_FRAMES, len(usable)))
+    return usable[places.round().long()]
+
+
+def adam(network: nn.Module, settings: Settings, stage: str) -> torch.optim.Adam:
+    """The optimiser of a stage over the trainable weights of a network."""
+    chosen = getattr(settings.train, stage)
+    parameters = [weight for weight in network.parameters() if weight.requires_grad]
+    return torch.optim.Adam(
+        parameters,
+        lr=chosen.learning_rate,
+        betas=(chosen.beta1, chosen.beta2),
+        fused=parameters[0].device.type in ("cpu", "cuda"),
+    )

@@ -1,0 +1,241 @@
+"""The training part of a target in memory: frames, masks and the fitted face, decoded once.
+
+Pictures stay uint8: on the GPU when they fit, else in memory, else in an unnamed memory-mapped
+file. The held-out end of the clip is not even decoded. Network tensors are made per batch.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pirctl.errors import SettingsError, TargetError
+from pirctl.face.landmarks import LIPS_OUTER
+from pirctl.face.masks import head_mask, inpainting_mask
+from pirctl.face.model import FaceModel
+from pirctl.media.video import read_frames
+from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.settings import MaskSettings, TrainSettings
+from pirctl.target import Target, TargetAbout, Track
+
+FRAME_RATE = 25
+"""Frames per second of a target's frames."""
+
+_FEWEST_FRAMES = 10
+_GPU_SHARE, _MEMORY_SHARE = 0.6, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """The frames that training may see.
+
+    Attributes:
+        device: where batches are computed; the tensors below may lie elsewhere.
+        usable: (N,) int64, frames with a usable face.
+        z_id: (I,), on `device`.
+        z_exp: (T, E), on `device`.
+        R: (T, 3, 3), on `device`.
+        t: (T, 3), on `device`.
+        K: (3, 3) in pixels of the crop, on `device`.
+        frames: (T, H, W, 3) uint8, RGB.
+        maps: (T, H, W) uint8 in [0, 255] by name: "head", "mask", "mouth".
+    """
+
+    device: torch.device
+    usable: Tensor
+    z_id: Tensor
+    z_exp: Tensor
+    R: Tensor
+    t: Tensor
+    K: Tensor
+    frames: Tensor
+    maps: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the frames."""
+        return int(self.frames.shape[1])
+
+    def pictures(self, numbers: Tensor) -> Tensor:
+        """Frames (B, 3, H, W) in [-1, 1], float32, channels last, on `device`."""
+        chosen = self.frames[numbers.to(self.frames.device)].to(self.device)
+        return chosen.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+    def map(self, name: str, numbers: Tensor) -> Tensor:
+        """One of the maps, (B, 1, H, W) in [0, 1], float32, on `device`."""
+        store = self.maps[name]
+        chosen = store[numbers.to(store.device)].to(self.device)
+        return chosen.unsqueeze(1).float().div_(255)
+
+
+def training_frames(about: TargetAbout, name: str, settings: TrainSettings) -> int:
+    """Frames at the start of the clip that training may see; the rest is held out.
+
+    Raises:
+        SettingsError: the clip is not longer than the part held out.
+    """
+    frames = about.frames - round(settings.holdout_s * FRAME_RATE)
+    if frames < _FEWEST_FRAMES:
+        raise SettingsError(
+            f"{name} is {about.frames / FRAME_RATE:g} s long, and train.holdout_s keeps the last "
+            f"{settings.holdout_s:g} s out of training: {max(0, frames)} frames are left, "
+            f"{_FEWEST_FRAMES} are needed",
+            hint="hold out less, for example --holdout 2, or use a longer clip",
+        )
+    return frames
+
+
+def usable_frames(track: Track, frames: int, name: str) -> Tensor:
+    """Numbers of the frames with a usable face among the first `frames`, (N,) int64.
+
+    Raises:
+        TargetError: there is none.
+    """
+    usable = torch.from_numpy(np.flatnonzero(track.valid[:frames]))
+    if not len(usable):
+        raise TargetError(
+            f"{name} has no usable face in the {frames} frames that training may see",
+            hint=f"pirctl inspect {name}",
+        )
+    return usable
+
+
+def read_footage(
+    target: Target,
+    track: Track,
+    frames: int,
+    model: FaceModel,
+    mask_settings: MaskSettings,
+    *,
+    maps: tuple[str, ...],
+    device: torch.device,
+    on_progress: OnProgress = ignore_progress,
+) -> Footage:
+    """Decode the first `frames` frames of a target and the maps that a stage needs.
+
+    Args:
+        target: the target.
+        track: its track.
+        frames: how many frames from the start.
+        model: the face model of the track.
+        mask_settings: which region the renderer repaints.
+        maps: any of "head" (from the parsing), "mask" (the region the renderer repaints) and
+            "mouth" (inside the outer lips).
+        device: where batches are computed.
+        on_progress: told about every frame.
+
+    Raises:
+        TargetError: the files of the target have fewer frames than the track.
+        DecodeError: they cannot be read.
+    """
+    usable = usable_frames(track, frames, target.name)
+    size = target.about.size_px
+    rows = frames * size * size
+    stores = iter(_allocate([(frames, size, size, 3)] + [(frames, size, size)] * len(maps),
+                            rows * (3 + len(maps)), device, target.folder))  # fmt: skip
+    pictures = next(stores)
+    step = "reading frames"
+    for number, frame in enumerate(_exactly(target.frames_path, frames, gray=False)):
+        pictures[number] = torch.from_numpy(frame)
+        on_progress(Progress(step=step, done=number + 1, total=frames))
+    drawn: dict[str, Tensor] = {}
+    for name in maps:
+        drawn[name] = next(stores)
+        for number, values in enumerate(_draw(name, target, track, frames, model, mask_settings)):
+            drawn[name][number] = torch.from_numpy(values)
+
+    def part(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)
+
+    return Footage(
+        device=device,
+        usable=usable,
+        z_id=part(track.z_id),
+        z_exp=part(track.z_exp[:frames]),
+        R=part(track.R[:frames]),
+        t=part(track.t[:frames]),
+        K=part(track.K),
+        frames=pictures,
+        maps=drawn,
+    )
+
+
+def _draw(
+    name: str,
+    target: Target,
+    track: Track,
+    frames: int,
+    model: FaceModel,
+    mask_settings: MaskSettings,
+) -> Iterator[np.ndarray]:
+    """The maps of one kind, (H, W) uint8 in [0, 255], frame by frame."""
+    size = target.about.size_px
+    if name == "head":
+        for labels in _exactly(target.parsing_path, frames, gray=True):
+            yield head_mask(labels).astype(np.uint8) * 255
+    elif name == "mask":
+        for number in range(frames):
+            mask = inpainting_mask(
+                model, track.z_id, track.R[number], track.t[number], track.K, size, mask_settings
+            )
+            yield np.rint(mask * 255).astype(np.uint8)
+    elif name == "mouth":
+        for number in range(frames):
+            yield _mouth(track.landmarks[number], size)
+    else:
+        raise ValueError(f"map {name!r}, must be head, mask or mouth")
+
+
+def _mouth(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The region of the lips and what is between them, with a small margin."""
+    import cv2
+
+    canvas = np.zeros((size, size), np.uint8)
+    # The border line is the margin: about 2 % of the crop on either side of the lips' outline.
+    outline = np.rint((landmarks[list(LIPS_OUTER)] - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(canvas, [outline], 255, cv2.LINE_8, 4)
+    cv2.polylines(canvas, [outline], True, 255, max(1, size // 50), cv2.LINE_8, 4)
+    return canvas
+
+
+def _exactly(path: Path, frames: int, *, gray: bool) -> Iterator[np.ndarray]:
+    count = 0
+    for frame in read_frames(path, frames=frames, gray=gray):
+        yield frame
+        count += 1
+    if count < frames:
+        raise TargetError(
+            f"{path} has {count} frames, at least {frames} were expected",
+            hint="pirctl preprocess VIDEO --force",
+        )
+
+
+def _allocate(
+    shapes: list[tuple[int, ...]], total_bytes: int, device: torch.device, folder: Path
+) -> Iterator[Tensor]:
+    if device.type == "cuda" and total_bytes < _GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return (torch.empty(shape, dtype=torch.uint8, device=device) for shape in shapes)
+    if total_bytes < _MEMORY_SHARE * physical_memory_bytes():
+        return (torch.empty(shape, dtype=torch.uint8) for shape in shapes)
+    return (_mapped(shape, folder) for shape in shapes)
+
+
+def _mapped(shape: tuple[int, ...], folder: Path) -> Tensor:
+    # The file has no name, so it is gone when the last reference is, even after a kill.
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
+
+
+def physical_memory_bytes() -> int:
+    """Memory of this machine; a modest guess where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30

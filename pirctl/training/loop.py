@@ -1,0 +1,349 @@
+"""The loop that every stage shares: steps, learning rate, averages, log, preview, checkpoints.
+
+A stage says what it trains and what a step's losses are (`Trainer`); the loop does the rest. A
+step depends only on its number, the seed and the weights, so stopping and resuming changes
+nothing: on the CPU the weights come out equal to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from pirctl import config
+from pirctl.checkpoint import CheckpointAbout, load_checkpoint, load_resume, save_checkpoint
+from pirctl.errors import TrainingDiverged
+from pirctl.files import atomic_file
+from pirctl.progress import OnProgress, Progress
+from pirctl.settings import Settings, StageSettings
+from pirctl.training.averages import Averages, flat_state, load_flat_state
+from pirctl.training.preview import draw_losses, stack, write_preview
+from pirctl.training.schedule import (
+    batch_positions,
+    learning_rate,
+    step_seed,
+    steps_per_epoch,
+    total_steps,
+)
+
+LOGGER = logging.getLogger(__name__)
+
+LOG_EVERY = 10
+"""Steps between two lines of log.jsonl; a line holds the means since the line before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One update of a step.
+
+    Attributes:
+        optimiser: which optimiser of the trainer takes the step.
+        terms: weighted losses by name; their sum is what is minimised.
+        clip: largest norm of the gradient, or None.
+    """
+
+    optimiser: str
+    terms: Mapping[str, Tensor]
+    clip: float | None = None
+
+
+class Trainer(Protocol):
+    """What a stage brings to the loop."""
+
+    stage: str
+    """`audio`, `face` or `render`."""
+    samples: int
+    """Samples in an epoch."""
+    networks: Mapping[str, nn.Module]
+    """Everything that has a state to save, by name."""
+    exported: Sequence[str]
+    """Names of the networks that are used after training; these are averaged."""
+    optimisers: Mapping[str, torch.optim.Optimizer]
+    """One per group of networks that is updated together."""
+
+    def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
+        """The updates of one step; each is made before the next one is asked for.
+
+        Args:
+            positions: (B,) int64 in [0, samples), the samples of this step.
+            step: number of the step, from 0.
+            steps: steps of the whole stage.
+        """
+        ...
+
+    def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of how far it is, made with the averaged networks."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageReport:
+    """What became of one stage.
+
+    Attributes:
+        stage: its name.
+        steps: steps it has been trained for, in all.
+        new_steps: steps taken now; 0 when it was trained already.
+        seconds: wall time of this run.
+        loss: running mean of the sum of the losses at the end.
+        folder: where its checkpoint, log and preview lie.
+    """
+
+    stage: str
+    steps: int
+    new_steps: int
+    seconds: float
+    loss: float
+    folder: Path
+
+    @property
+    def steps_per_s(self) -> float:
+        """Speed of this run; 0 when nothing was to be done."""
+        return self.new_steps / self.seconds if self.new_steps and self.seconds > 0 else 0.0
+
+
+def train_stage(
+    trainer: Trainer,
+    *,
+    folder: Path,
+    settings: Settings,
+    about: CheckpointAbout,
+    device: torch.device,
+    resume: bool,
+    on_progress: OnProgress,
+) -> StageReport:
+    """Train one stage to its end, from the start or from its checkpoint.
+
+    Args:
+        trainer: what to train.
+        folder: the stage's folder.
+        settings: the resolved settings.
+        about: what does not change in the run; step, epoch and loss are filled in.
+        device: where it computes.
+        resume: continue from the checkpoint in `folder`.
+        on_progress: told about every step.
+
+    Raises:
+        TrainingDiverged: a loss is no longer a number; the last checkpoint is kept.
+        KeyboardInterrupt: Ctrl-C, after a checkpoint has been written.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        return _Run(trainer, folder, settings, about, on_progress).train(resume)
+
+
+class _Run:
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: Path,
+        settings: Settings,
+        about: CheckpointAbout,
+        on_progress: OnProgress,
+    ) -> None:
+        self.trainer = trainer
+        self.folder = folder
+        self.settings = settings
+        self.stage: StageSettings = getattr(settings.train, trainer.stage)
+        self.steps = total_steps(self.stage, trainer.samples)
+        self.about = replace(about, total_steps=self.steps)
+        self.on_progress = on_progress
+        exported = {name: trainer.networks[name] for name in trainer.exported}
+        self.averages = Averages(exported, self.stage.ema_half_life_steps)
+        self.step = 0
+        self.saved_step = -1
+        self.loss = math.nan
+        self.log = _Log(folder / "log.jsonl")
+
+    def train(self, resume: bool) -> StageReport:
+        """Take the steps that are left."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if resume:
+            self._resume()
+        self.log.open(self.step)
+        self._write_settings()
+        first, started = self.step, time.monotonic()
+        for network in self.trainer.networks.values():
+            network.train()
+        try:
+            while self.step < self.steps:
+                terms, rate = self._step()
+                self.step += 1
+                self._record(terms, rate, time.monotonic() - started, self.step - first)
+                if self.step % self.settings.train.preview_every == 0 and self.step < self.steps:
+                    self._preview()
+                if self.step % self.settings.train.checkpoint_every == 0:
+                    self._save()
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        self._save()
+        self._preview()
+        return StageReport(
+            stage=self.trainer.stage,
+            steps=self.step,
+            new_steps=self.step - first,
+            seconds=time.monotonic() - started,
+            loss=self.loss,
+            folder=self.folder,
+        )
+
+    def _step(self) -> tuple[dict[str, float], float]:
+        """Take step number `self.step`; its losses by name and the learning rate."""
+        seed = self.settings.train.seed
+        torch.manual_seed(step_seed(seed, self.step))
+        rate = learning_rate(self.stage, self.step, self.steps)
+        for optimiser in self.trainer.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+        samples, batch_size = self.trainer.samples, self.stage.batch_size
+        positions = batch_positions(self.step, samples, batch_size, seed)
+        seen: dict[str, float] = {}
+        for phase in self.trainer.phases(positions, self.step, self.steps):
+            seen.update(self._finite(phase.terms))
+            optimiser = self.trainer.optimisers[phase.optimiser]
+            optimiser.zero_grad(set_to_none=True)
+            torch.stack(list(phase.terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+            if phase.clip is not None:
+                parameters = [p for group in optimiser.param_groups for p in group["params"]]
+                nn.utils.clip_grad_norm_(parameters, phase.clip)
+            optimiser.step()
+        self.averages.update(self.step)
+        return seen, rate
+
+    def _finite(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        # One transfer for all terms: on a GPU it waits for the forward pass only.
+        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
+        named = dict(zip(terms, values, strict=True))
+        for name, value in named.items():
+            if not math.isfinite(value):
+                stage = self.trainer.stage
+                kept = (
+                    f"the checkpoint of step {self.saved_step} is kept"
+                    if self.saved_step >= 0
+                    else "there is no checkpoint yet"
+                )
+                raise TrainingDiverged(
+                    f"stage {stage}: the {name} loss is {value} at step {self.step}; {kept}",
+                    hint=f"--set train.{stage}.learning_rate={self.stage.learning_rate / 2:g}, "
+                    "or --set train.precision=float32",
+                )
+        return named
+
+    def _record(self, terms: dict[str, float], rate: float, seconds: float, new: int) -> None:
+        total = sum(terms.values())
+        self.loss = total if math.isnan(self.loss) else 0.95 * self.loss + 0.05 * total
+        self.log.add(terms)
+        if self.step % LOG_EVERY == 0 or self.step == self.steps:
+            self.log.write(step=self.step, epoch=self._epoch(), learning_rate=rate, seconds=seconds)
+        speed = new / seconds if seconds > 0 else 0.0
+        self.on_progress(
+            Progress(
+                step=f"training {self.trainer.stage}",
+                done=self.step,
+                total=self.steps,
+                unit="steps",
+                note=f"loss {self.loss:.4f}, {speed:.1f} steps/s",
+            )
+        )
+
+    def _epoch(self) -> float:
+        return round(self.step / steps_per_epoch(self.trainer.samples, self.stage.batch_size), 3)
+
+    def _save(self) -> None:
+        """Write a checkpoint, unless this very step has one."""
+        if self.saved_step == self.step:
+            return
+        resume: dict[str, Any] = {
+            "step": self.step,
+            "loss": self.loss,
+            "networks": flat_state(self.trainer.networks),
+            "optimisers": {n: o.state_dict() for n, o in self.trainer.optimisers.items()},
+        }
+        save_checkpoint(
+            self.folder / "checkpoint",
+            weights=self.averages.state_dict(),
+            resume=resume,
+            settings=self.settings,
+            about=replace(self.about, step=self.step, epoch=self._epoch(), loss=self.loss),
+        )
+        self.saved_step = self.step
+
+    def _resume(self) -> None:
+        folder = self.folder / "checkpoint"
+        state = load_resume(folder)
+        load_flat_state(self.trainer.networks, state["networks"])
+        for name, optimiser in self.trainer.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self.averages.load_state_dict(load_checkpoint(folder).weights)
+        self.step = self.saved_step = int(state["step"])
+        self.loss = float(state["loss"])
+        LOGGER.info("stage %s continues at step %d", self.trainer.stage, self.step)
+
+    def _preview(self) -> None:
+        picture = self.trainer.preview(self.averages.networks)
+        curves = draw_losses(self.log.curves(), width=picture.shape[1])
+        write_preview(self.folder / "preview.png", stack([picture, curves]))
+
+    def _write_settings(self) -> None:
+        text = yaml.safe_dump(config.to_mapping(self.settings), sort_keys=False)
+        with atomic_file(self.folder / "settings.yaml") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+class _Log:
+    """log.jsonl: one object per line, appended as training goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: list[dict[str, float]] = []
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def open(self, step: int) -> None:
+        """Start anew, or keep the lines up to `step` when training continues there."""
+        if step and self.path.is_file():
+            for text in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    line = json.loads(text)
+                except ValueError:  # The last line of a run that was killed.
+                    continue
+                if line.get("step", step + 1) <= step:
+                    self._lines.append(line)
+        with atomic_file(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in self._lines))
+
+    def add(self, terms: Mapping[str, float]) -> None:
+        """Count in the losses of one step."""
+        self._count += 1
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def write(self, **values: float) -> None:
+        """Write a line: `values`, and the means of the losses since the line before."""
+        means = {name: value / self._count for name, value in self._sums.items()}
+        line = {**values, "loss": sum(means.values()), **means}
+        self._lines.append(line)
+        self._sums, self._count = {}, 0
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """(step, mean) points of every loss."""
+        beside = {"step", "epoch", "learning_rate", "seconds", "loss"}
+        points: dict[str, list[tuple[float, float]]] = {}
+        for line in self._lines:
+            for name, value in line.items():
+                if name not in beside:
+                    points.setdefault(name, []).append((line["step"], value))
+        return points

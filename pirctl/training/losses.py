@@ -1,0 +1,88 @@
+"""The terms of the picture losses; every image is (B, 3, H, W) in [-1, 1].
+
+All terms are means over elements, so that a weight of 1 means the same at every size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pirctl.face.compat import basicsr_gan_loss
+from pirctl.tensors import check_shape
+
+
+def fill_outside(images: Tensor, mask: Tensor) -> Tensor:
+    """Keep the image inside the mask and put -1 outside.
+
+    Empty space renders to -1, so -1 is what the implicit face shows where there is no head.
+
+    Args:
+        images: (B, 3, H, W) in [-1, 1].
+        mask: (B, 1, H, W) in [0, 1].
+    """
+    return images * mask - (1 - mask)
+
+
+def photometric(prediction: Tensor, truth: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean squared pixel error, weighted.
+
+    Args:
+        prediction: (B, 3, H, W).
+        truth: (B, 3, H, W).
+        weight: (B, 1, H, W), or None for 1 everywhere. Not normalised: zeros lower the mean.
+
+    Source: Huang et al. 2023 (PIR), the first terms of eqs. 3 and 6.
+    """
+    check_shape("prediction", prediction, *truth.shape)
+    error = (prediction.float() - truth.float()).square()
+    return error.mean() if weight is None else (error * weight).mean()
+
+
+def mouth_weight(mouth: Tensor, emphasis: float) -> Tensor:
+    """Weight map that counts the mouth `emphasis` times.
+
+    Args:
+        mouth: (B, 1, H, W) in [0, 1], 1 inside the lips.
+        emphasis: factor inside, 1 or more.
+    """
+    return 1 + (emphasis - 1) * mouth
+
+
+def feature_matching(fake: Sequence[Sequence[Tensor]], real: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Mean absolute difference of each discriminator layer, summed over layers and scales.
+
+    Args:
+        fake: per scale the layers' outputs for the prediction, the logits last.
+        real: the same for the truth; no gradient flows there.
+
+    Source: Wang et al. 2018 (pix2pixHD), eq. 4, with N_i the number of elements of layer i.
+    """
+    terms = [
+        functional.l1_loss(one.float(), other.detach().float())
+        for fake_layers, real_layers in zip(fake, real, strict=True)
+        for one, other in zip(fake_layers[:-1], real_layers[:-1], strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+class Adversarial:
+    """Cross entropy of the discriminators' logits with one verdict, summed over scales.
+
+    For the discriminator, call it with the truth of what came in; for the generator, call it on
+    the prediction with `real=True` (the non-saturating form of the logarithmic loss of eq. 6).
+
+    Source: Huang et al. 2023 (PIR), eq. 6; Goodfellow et al. 2014, section 3.
+    """
+
+    def __init__(self) -> None:
+        # Imported here: basicsr takes seconds, and only the render stage has an adversary.
+        self._verdict = basicsr_gan_loss()("vanilla")
+
+    def __call__(self, scales: Sequence[Sequence[Tensor]], *, real: bool) -> Tensor:
+        """Loss of the last entry of every scale, (B, 1, h, w) raw logits."""
+        terms = [self._verdict(layers[-1].float(), real, is_disc=True) for layers in scales]
+        return torch.stack(terms).sum()

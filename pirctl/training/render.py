@@ -1,0 +1,205 @@
+"""The render stage: the masked frame and the implicit face to the frame.
+
+The implicit face is frozen. Every step renders it anew under slightly shifted intrinsics, so that
+the renderer learns to trust what I_F shows and not exactly where.
+
+The losses are computed on the composite, the prediction inside the mask and the frame outside:
+outside, the pixels of the result are the original's anyway, so all capacity goes inside.
+
+Source: Huang et al. 2023 (PIR), section 3.3, eqs. 1 and 4 to 6.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pirctl.face.camera import jitter_intrinsics
+from pirctl.networks.discriminator import MultiscaleDiscriminator
+from pirctl.networks.face import FaceNetwork
+from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.networks.renderer import Renderer
+from pirctl.settings import Settings
+from pirctl.training.face import adam, preview_numbers
+from pirctl.training.footage import Footage, physical_memory_bytes
+from pirctl.training.loop import Phase
+from pirctl.training.losses import (
+    Adversarial,
+    feature_matching,
+    fill_outside,
+    mouth_weight,
+    photometric,
+)
+from pirctl.training.precision import autocast
+from pirctl.training.preview import grid
+
+LOGGER = logging.getLogger(__name__)
+
+JITTER_SIZE_PX = 512
+"""Side of the crop in whose pixels `train.jitter_px` is given."""
+
+_PLANES_SHARE = 0.25
+_PLANES_CHUNK = 8
+
+
+class RenderTrainer:
+    """Trains `Renderer` against `MultiscaleDiscriminator`.
+
+    Args:
+        footage: frames with the map "mask", and "mouth" when the mouth is emphasised.
+        settings: the resolved settings.
+        face: the trained face network; it is only used, never changed.
+        perceptual: the VGG16 loss on the footage's device, or None without that term.
+    """
+
+    stage = "render"
+    exported = ("renderer",)
+
+    def __init__(
+        self,
+        footage: Footage,
+        settings: Settings,
+        face: FaceNetwork,
+        perceptual: PerceptualLoss | None,
+    ) -> None:
+        self.footage = footage
+        self.settings = settings
+        self.face = face.to(footage.device).eval().requires_grad_(False)
+        self.perceptual = perceptual
+        self.samples = len(footage.usable)
+        self.planes = _Planes(self.face, footage, settings)
+        torch.manual_seed(settings.train.seed)
+        self.renderer = Renderer(
+            settings.renderer, settings.face.feature_channels, footage.size_px
+        ).to(footage.device, memory_format=torch.channels_last)
+        self.networks: dict[str, nn.Module] = {"renderer": self.renderer}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "renderer": adam(self.renderer, settings, self.stage)
+        }
+        self.discriminator: MultiscaleDiscriminator | None = None
+        if settings.loss.adversarial or settings.loss.feature_matching:
+            self.discriminator = MultiscaleDiscriminator(settings.discriminator).to(
+                footage.device, memory_format=torch.channels_last
+            )
+            self.adversarial = Adversarial()
+            self.networks["discriminator"] = self.discriminator
+            self.optimisers["discriminator"] = adam(self.discriminator, settings, self.stage)
+
+    def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
+        """The renderer's update, then the discriminator's, on the frames at `positions`."""
+        footage, loss = self.footage, self.settings.loss
+        numbers = footage.usable[positions]
+        truth, mask = footage.pictures(numbers), footage.map("mask", numbers)
+        image = self._paint(self.renderer, numbers, truth, mask, self._jittered(len(numbers)))
+        terms: dict[str, Tensor] = {}
+        if loss.photometric:
+            weight = None
+            if loss.mouth_emphasis > 1:
+                weight = mouth_weight(footage.map("mouth", numbers), loss.mouth_emphasis)
+            terms["photometric"] = loss.photometric * photometric(image, truth, weight)
+        if loss.perceptual and self.perceptual is not None:
+            with autocast(self.settings.train, footage.device):
+                terms["perceptual"] = loss.perceptual * self.perceptual(image, truth)
+        if self.discriminator is None:
+            yield Phase(optimiser="renderer", terms=terms)
+            return
+        # The real frames' features serve both updates: the discriminator does not change between.
+        self.discriminator.requires_grad_(True)
+        with autocast(self.settings.train, footage.device):
+            real = self.discriminator(truth)
+            self.discriminator.requires_grad_(False)
+            fake = self.discriminator(image)
+        if loss.feature_matching:
+            terms["feature matching"] = loss.feature_matching * feature_matching(fake, real)
+        if loss.adversarial:
+            terms["adversarial"] = loss.adversarial * self.adversarial(fake, real=True)
+        yield Phase(optimiser="renderer", terms=terms)
+
+        self.discriminator.requires_grad_(True)
+        with autocast(self.settings.train, footage.device):
+            fake = self.discriminator(image.detach())
+        verdict = self.adversarial(real, real=True) + self.adversarial(fake, real=False)
+        yield Phase(optimiser="discriminator", terms={"discriminator": 0.5 * verdict})
+
+    @torch.no_grad()
+    def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
+        """Rows: the frame, what the renderer sees, and its result; columns: training frames."""
+        numbers = preview_numbers(self.footage.usable)
+        truth, mask = self.footage.pictures(numbers), self.footage.map("mask", numbers)
+        image = self._paint(averaged["renderer"], numbers, truth, mask, self.footage.K)
+        return grid([list(truth), list(fill_outside(truth, 1 - mask)), list(image)])
+
+    def _paint(
+        self, renderer: nn.Module, numbers: Tensor, truth: Tensor, mask: Tensor, K: Tensor
+    ) -> Tensor:
+        """The composite (B, 3, H, W), float32."""
+        footage = self.footage
+        chosen = numbers.to(footage.device)
+        z_id, z_exp = footage.z_id.expand(len(chosen), -1), footage.z_exp[chosen]
+        with torch.no_grad(), autocast(self.settings.train, footage.device):
+            feature = self.face.feature_image(
+                z_id,
+                z_exp,
+                footage.R[chosen],
+                footage.t[chosen],
+                K,
+                self.settings.renderer.feature_size,
+                planes=self.planes.of(numbers),
+            )
+        with autocast(self.settings.train, footage.device):
+            prediction = renderer(fill_outside(truth, 1 - mask), feature)
+        return torch.lerp(truth, prediction.float(), mask)
+
+    def _jittered(self, batch: int) -> Tensor:
+        """Intrinsics (B, 3, 3), each sample with its own draw."""
+        size = self.footage.size_px
+        bound = self.settings.train.jitter_px * size / JITTER_SIZE_PX
+        draws = (2 * torch.rand(batch, 3) - 1) * bound  # On the CPU: the same on every device.
+        return jitter_intrinsics(self.footage.K, draws.to(self.footage.device), size)
+
+
+class _Planes:
+    """The planes of every frame, kept when there is room: the face is frozen, the camera is not.
+
+    They are made in chunks of neighbouring frames, so that a frame's planes are the same to the
+    bit whichever frames are asked for first, in a resumed run too.
+    """
+
+    def __init__(self, face: FaceNetwork, footage: Footage, settings: Settings) -> None:
+        self._face, self._footage, self._train = face, footage, settings.train
+        chosen = settings.face
+        shape = (3, chosen.plane_channels, chosen.plane_size, chosen.plane_size)
+        frames = len(footage.z_exp)
+        room = (
+            torch.cuda.mem_get_info(footage.device)[0]
+            if footage.device.type == "cuda"
+            else physical_memory_bytes()
+        )
+        self._store: Tensor | None = None
+        self._known = torch.zeros(frames, dtype=torch.bool)
+        if 2 * frames * math.prod(shape) < _PLANES_SHARE * room:
+            self._store = torch.empty((frames, *shape), dtype=torch.bfloat16, device=footage.device)
+        else:
+            LOGGER.info("planes of %d frames do not fit in memory, they are made anew", frames)
+
+    @torch.no_grad()
+    def of(self, numbers: Tensor) -> Tensor:
+        """Planes (B, 3, C, P, P) of some frames, float32."""
+        if self._store is None:
+            return self._make(numbers)
+        for chunk in (numbers[~self._known[numbers]] // _PLANES_CHUNK).unique().tolist():
+            first, end = chunk * _PLANES_CHUNK, min((chunk + 1) * _PLANES_CHUNK, len(self._known))
+            self._store[first:end] = self._make(torch.arange(first, end))
+            self._known[first:end] = True
+        return self._store[numbers.to(self._store.device)].float()
+
+    def _make(self, numbers: Tensor) -> Tensor:
+        chosen = numbers.to(self._footage.device)
+        z_id = self._footage.z_id.expand(len(chosen), -1)
+        with autocast(self._train, self._footage.device):
+            return self._face.planes(z_id, self._footage.z_exp[chosen])

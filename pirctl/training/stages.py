@@ -1,0 +1,325 @@
+"""Training a target: which stages, in which order, and everything that must hold before it starts.
+
+    audio    sound, expression coefficients        -> speech encoder and Audio2Exp
+    face     frames, head masks, coefficients      -> FaceNetwork
+    render   frames, masks, the frozen face stage  -> Renderer
+
+What can go wrong is looked for before anything expensive is begun.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from pirctl import config
+from pirctl.catalog import find_weights
+from pirctl.checkpoint import (
+    CheckpointAbout,
+    check_belongs,
+    has_checkpoint,
+    load_about,
+    load_checkpoint,
+    retrain_command,
+)
+from pirctl.errors import CheckpointError, SettingsError, TargetError
+from pirctl.face.model import FaceModel, load_face_model
+from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.progress import OnProgress, ignore_progress
+from pirctl.settings import STAGES, Settings
+from pirctl.target import Target, TargetAbout, Track
+from pirctl.training.audio import AudioTrainer, make_encoder, read_speech
+from pirctl.training.face import FaceTrainer
+from pirctl.training.footage import read_footage, training_frames, usable_frames
+from pirctl.training.loading import check_trained, face_stage_digest, load_face_stage
+from pirctl.training.loop import StageReport, Trainer, train_stage
+from pirctl.training.render import RenderTrainer
+from pirctl.training.schedule import total_steps
+
+LOGGER = logging.getLogger(__name__)
+
+ALL = "all"
+"""Name under which the three stages are trained one after the other."""
+
+_SHAPING = {
+    "audio": ("speech", "audio2exp"),
+    "face": ("face",),
+    "render": ("face", "renderer", "discriminator"),
+}
+"""Sections of the settings that a stage's networks are built from."""
+
+_NO_EFFECT_ON_SHAPE = {"audio2exp.dropout", "audio2exp.teacher_forced", "audio2exp.teacher_noise"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReport:
+    """What became of the stages that were asked for, in training order."""
+
+    target: str
+    train_frames: int
+    stages: tuple[StageReport, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What every stage needs to begin."""
+
+    target: Target
+    about: TargetAbout
+    track: Track
+    model: FaceModel
+    settings: Settings
+    frames: int
+    device: torch.device
+    on_progress: OnProgress
+
+
+def run(
+    stage: str,
+    target: Target,
+    settings: Settings,
+    *,
+    device: torch.device | None = None,
+    restart: bool = False,
+    on_progress: OnProgress = ignore_progress,
+) -> TrainReport:
+    """Train a stage of a target, or all of them, from where they stopped.
+
+    A stage that is trained to its end is left alone; with more epochs in the settings it goes on.
+
+    Args:
+        stage: `audio`, `face`, `render` or `all`.
+        target: the target folder.
+        settings: the resolved settings.
+        device: where to compute; default the CPU.
+        restart: throw away what was trained before, and begin anew.
+        on_progress: told about every step.
+
+    Raises:
+        SettingsError: the clip is not longer than the part held out, or the settings do not fit
+            the target.
+        TargetError: the target has no sound, or no usable face.
+        CheckpointError: an earlier stage is missing, or the checkpoint does not fit.
+        WeightsMissing: the perceptual loss is on and VGG16 is not there.
+        TrainingDiverged: a loss is no longer a number.
+        KeyboardInterrupt: Ctrl-C, after a checkpoint has been written.
+    """
+    names = STAGES if stage == ALL else (stage,)
+    if stage not in (*STAGES, ALL):
+        raise ValueError(f"stage {stage!r}, must be one of {', '.join((*STAGES, ALL))}")
+    job = _prepare(names, target, settings, device or torch.device("cpu"), on_progress)
+    if not restart:
+        for name in names:
+            _check_resumable(job, name)
+    reports = tuple(_train(name, job, restart) for name in names)
+    return TrainReport(target=target.name, train_frames=job.frames, stages=reports)
+
+
+def _prepare(
+    names: tuple[str, ...],
+    target: Target,
+    settings: Settings,
+    device: torch.device,
+    on_progress: OnProgress,
+) -> _Job:
+    """Everything that can be found wrong without reading a frame."""
+    about = target.about
+    if about.size_px != settings.media.size_px:
+        raise SettingsError(
+            f"{target.name} was preprocessed at {about.size_px} px with preset {about.preset}, "
+            f"the settings have media.size_px {settings.media.size_px}",
+            hint=f"--preset {about.preset}, or preprocess the video again with the other preset",
+        )
+    frames = training_frames(about, target.name, settings.train)
+    if "audio" in names and not about.has_audio:
+        raise TargetError(
+            f"{target.name} has no sound, and the audio stage learns from the sound of the clip",
+            hint="preprocess a video with sound; the other stages can be trained alone: "
+            + retrain_command("face", target.name),
+        )
+    if "render" in names and "face" not in names:
+        _require_face(target)
+    if settings.loss.perceptual and set(names) & {"face", "render"}:
+        find_weights("vgg16")
+    track = target.track()
+    usable_frames(track, frames, target.name)
+    model = load_face_model(about.face_model)
+    if model.version != about.face_model_hash:
+        raise TargetError(
+            f"{target.name} was fitted with another version of the face model {about.face_model}",
+            hint="pirctl preprocess VIDEO --force",
+        )
+    return _Job(
+        target=target,
+        about=about,
+        track=track,
+        model=model,
+        settings=settings,
+        frames=frames,
+        device=device,
+        on_progress=on_progress,
+    )
+
+
+def _require_face(target: Target) -> None:
+    check_trained(target, ("face",))
+    about = load_about(target.stage_folder("face") / "checkpoint")
+    if not about.finished:
+        raise CheckpointError(
+            f"stage face of {target.name} is trained only to step {about.step} of "
+            f"{about.total_steps}, and the render stage builds on it",
+            hint=retrain_command("face", target.name),
+        )
+
+
+def _check_resumable(job: _Job, stage: str) -> None:
+    """Raise unless the checkpoint, if there is one, can be continued with these settings."""
+    folder = job.target.stage_folder(stage) / "checkpoint"
+    if not has_checkpoint(folder):
+        return
+    checkpoint = load_checkpoint(folder)
+    check_belongs(checkpoint.about, job.about, job.target.name)
+    then, now = config.to_mapping(checkpoint.settings), config.to_mapping(job.settings)
+    for section in _SHAPING[stage]:
+        for key, value in now[section].items():
+            name = f"{section}.{key}"
+            if then[section][key] != value and name not in _NO_EFFECT_ON_SHAPE:
+                raise CheckpointError(
+                    f"stage {stage} of {job.target.name} was begun with {name} "
+                    f"{then[section][key]}, the settings now have {value}",
+                    hint=f"--set {name}={then[section][key]} to go on, or "
+                    + retrain_command(stage, job.target.name, restart=True),
+                )
+    if checkpoint.about.train_frames > job.frames:
+        raise CheckpointError(
+            f"stage {stage} of {job.target.name} was trained on the first "
+            f"{checkpoint.about.train_frames} frames, the settings now hold out all but "
+            f"{job.frames} of them: the held-out part would not be unseen",
+            hint=retrain_command(stage, job.target.name, restart=True),
+        )
+
+
+def _train(stage: str, job: _Job, restart: bool) -> StageReport:
+    folder = job.target.stage_folder(stage)
+    old = None
+    if has_checkpoint(folder / "checkpoint") and not restart:
+        old = load_about(folder / "checkpoint")
+        if stage == "render" and old.face_stage != face_stage_digest(job.target):
+            LOGGER.info("the face stage is another one now, the render stage starts anew")
+            old = None
+    if old is not None and old.step >= _planned_steps(stage, job):
+        return StageReport(
+            stage=stage,
+            steps=old.step,
+            new_steps=0,
+            seconds=0.0,
+            loss=old.loss,
+            folder=folder,
+        )
+    trainer, about, settings = _BUILDERS[stage](job)
+    return train_stage(
+        trainer,
+        folder=folder,
+        settings=settings,
+        about=about,
+        device=job.device,
+        resume=old is not None,
+        on_progress=job.on_progress,
+    )
+
+
+def _planned_steps(stage: str, job: _Job) -> int:
+    """Steps that the settings ask for, without building anything."""
+    if stage == "audio":
+        window = min(job.settings.audio2exp.window_frames, job.frames)
+        samples = max(1, job.frames // window)
+    else:
+        samples = len(usable_frames(job.track, job.frames, job.target.name))
+    return total_steps(getattr(job.settings.train, stage), samples)
+
+
+def _build_audio(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
+    torch.manual_seed(job.settings.train.seed)
+    encoder = make_encoder(job.settings).to(job.device)
+    speech = read_speech(
+        job.target,
+        job.track,
+        job.frames,
+        encoder,
+        job.settings.media.sample_rate_hz,
+        job.device,
+    )
+    trainer = AudioTrainer(speech, encoder, job.settings, job.model.expression_names)
+    about = replace(_about(job, "audio"), architecture=encoder.architecture())
+    return trainer, about, job.settings
+
+
+def _build_face(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
+    maps = ("head", "mouth") if job.settings.loss.mouth_emphasis > 1 else ("head",)
+    footage = read_footage(
+        job.target,
+        job.track,
+        job.frames,
+        job.model,
+        job.settings.mask,
+        maps=maps,
+        device=job.device,
+        on_progress=job.on_progress,
+    )
+    trainer = FaceTrainer(footage, job.settings, _perceptual(job))
+    return trainer, _about(job, "face"), job.settings
+
+
+def _build_render(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
+    face = load_face_stage(job.target, job.device)
+    # The planes' sizes are the face stage's, whatever the preset of this run says.
+    settings = replace(job.settings, face=face.settings.face)
+    maps = ("mask", "mouth") if settings.loss.mouth_emphasis > 1 else ("mask",)
+    footage = read_footage(
+        job.target,
+        job.track,
+        job.frames,
+        job.model,
+        settings.mask,
+        maps=maps,
+        device=job.device,
+        on_progress=job.on_progress,
+    )
+    trainer = RenderTrainer(footage, settings, face.face, _perceptual(job))
+    about = replace(_about(job, "render"), face_stage=face_stage_digest(job.target))
+    return trainer, about, settings
+
+
+_BUILDERS: dict[str, Callable[[_Job], tuple[Trainer, CheckpointAbout, Settings]]] = {
+    "audio": _build_audio,
+    "face": _build_face,
+    "render": _build_render,
+}
+
+
+def _perceptual(job: _Job) -> PerceptualLoss | None:
+    if not job.settings.loss.perceptual:
+        LOGGER.info("loss.perceptual is 0: training without VGG16")
+        return None
+    layers = job.settings.loss.perceptual_layers
+    return PerceptualLoss(find_weights("vgg16"), layers).to(job.device)
+
+
+def _about(job: _Job, stage: str) -> CheckpointAbout:
+    return CheckpointAbout(
+        stage=stage,
+        step=0,
+        total_steps=0,
+        epoch=0.0,
+        loss=0.0,
+        face_model=job.about.face_model,
+        face_model_hash=job.about.face_model_hash,
+        source_sha256=job.about.source_sha256,
+        size_px=job.about.size_px,
+        identity_width=len(job.track.z_id),
+        expression_width=job.track.z_exp.shape[1],
+        train_frames=job.frames,
+    )
