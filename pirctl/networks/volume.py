@@ -13,6 +13,8 @@ to and exit from the cube, so nothing outside the cube can create fog.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -164,6 +166,40 @@ def lookup_table(planes: Tensor, points: Tensor) -> Tensor:
     return features.view(batch, -1, channels)
 
 
+class TableLookup(torch.autograd.Function):
+    """`lookup_table` with a gradient for the planes: twice as fast on a CPU as `lookup_grid`."""
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, points: Tensor) -> Tensor:  # noqa: D102
+        ctx.save_for_backward(points)
+        ctx.shape = planes.shape
+        return lookup_table(planes, points)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+        (points,) = ctx.saved_tensors
+        batch, _, channels, size, _ = ctx.shape
+        # The planes are summed, so all three take the same gradient: laid out once, not thrice.
+        gradient = gradient.transpose(1, 2).contiguous()[:, :, None]
+        unread = gradient.new_zeros(()).expand(batch, channels, size, size)
+        scatter = torch.ops.aten.grid_sampler_2d_backward
+        shares = [
+            scatter(gradient, unread, points[:, None][..., list(axes)], 0, 1, False, (True, False))
+            for axes in PLANE_AXES
+        ]
+        return torch.stack([share[0] for share in shares], dim=1), None
+
+
+def lookup(planes: Tensor, points: Tensor) -> Tensor:
+    """Sum the three planes' features at points, the fastest way; see `lookup_grid`."""
+    if planes.is_cuda:
+        return lookup_grid(planes, points)
+    if planes.requires_grad and torch.is_grad_enabled():
+        features: Tensor = TableLookup.apply(planes, points)  # type: ignore[no-untyped-call]
+        return features
+    return lookup_table(planes, points)
+
+
 class Decoder(nn.Module):
     """A sample's summed feature to its density and colour: one hidden layer with softplus."""
 
@@ -243,14 +279,9 @@ class VolumeRenderer(nn.Module):
             points = origins[:, None, None] + depths[..., None] * directions[:, :, None]
             points = points.flatten(1, 2) * (2 / self.box_side_dm)
         with full_precision(planes):
-            lookup = lookup_grid if _grid_is_faster(planes) else lookup_table
             features = lookup(planes, points)
         density, colour = self.decoder(features)
         return density.view(depths.shape), colour.view(*depths.shape, -1)
-
-
-def _grid_is_faster(planes: Tensor) -> bool:
-    return planes.requires_grad or planes.is_cuda
 
 
 def _weights_of_union(density: Tensor, depths: Tensor, rank: Tensor) -> Tensor:
