@@ -1,0 +1,240 @@
+"""Fit the face model to a tracked clip: one identity and one focal length, a pose and expression
+per frame.
+
+Identity and focal length come from a few hundred frames together; then all frames are solved in
+overlapping chunks, neighbouring frames tied by a penalty on acceleration, so memory does not grow
+with the clip. The least squares are in `solve`. Landmarks are pixels of the square crop.
+"""  # noqa: D205
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pirctl.errors import FaceNotFound
+from pirctl.face import landmarks as mesh
+from pirctl.face.camera import head_angles, intrinsics, rotation_from_vector, vector_from_rotation
+from pirctl.face.model import FaceModel
+from pirctl.face.solve import (
+    EFFECTIVE_POINTS,
+    Problem,
+    State,
+    project_state,
+    solve_frames,
+    solve_identity,
+    start,
+)
+from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.settings import FitSettings
+from pirctl.tensors import check_shape
+
+logger = logging.getLogger(__name__)
+
+FloatArray = npt.NDArray[np.float32]
+
+NOISE = 0.01
+"""Scale of the residuals: this fraction of the distance between the outer eye corners."""
+CHUNK_FRAMES = 240
+"""Frames whose results are kept from one solve."""
+OVERLAP_FRAMES = 24
+"""Frames solved on either side of a chunk and thrown away: about a second, longer than any tie."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFit:
+    """A fitted clip. Frames without a usable face are interpolated and marked.
+
+    Attributes:
+        z_id: (I,) identity, standard deviations.
+        z_exp: (T, E) expression, 1 is full strength.
+        R: (T, 3, 3) rotation, camera from model.
+        t: (T, 3) translation, decimetres.
+        K: (3, 3) intrinsics in pixels of the crop.
+        valid: (T,) True where the frame was fitted, False where it was interpolated.
+        error_px: (T,) mean distance of tracked and projected points, pixels; NaN where not valid.
+    """
+
+    z_id: FloatArray
+    z_exp: FloatArray
+    R: FloatArray
+    t: FloatArray
+    K: FloatArray
+    valid: npt.NDArray[np.bool_]
+    error_px: FloatArray
+
+
+def fit_clip(
+    landmarks: Any,
+    valid: Any,
+    model: FaceModel,
+    size_px: int,
+    settings: FitSettings | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> ClipFit:
+    """Fit identity, focal length, poses and expressions to a clip.
+
+    Args:
+        landmarks: (T, L, 2) pixels of the crop; L is 468, 478 (irises are ignored) or 68 (iBUG).
+        valid: (T,) False where the tracker found no face; such rows of `landmarks` are not read.
+        model: the face model.
+        size_px: side of the crop in pixels.
+        settings: weights of the priors and of the smoothness.
+        on_progress: called after every chunk of frames.
+
+    Raises:
+        FaceNotFound: no frame is valid.
+        ValueError: shapes that do not fit.
+    """
+    settings = settings or FitSettings()
+    tracked = np.asarray(landmarks, dtype=np.float32)
+    check_shape("landmarks", tracked, None, None, 2)
+    usable = np.asarray(valid, dtype=bool) & np.isfinite(tracked).all((1, 2))
+    check_shape("valid", usable, len(tracked))
+    index = np.flatnonzero(usable)
+    if not len(index):
+        raise FaceNotFound(
+            f"none of the {len(usable)} frames has a usable face",
+            hint="choose a clip in which the face is seen from the front",
+        )
+    points, rows = _match(torch.from_numpy(tracked[index]), model)
+    with torch.no_grad():
+        problem = _pose_problem(points, rows, model, float(size_px), settings)
+        state = start(points, problem)
+        chosen = _spread(state, settings.identity_frames)
+        known = solve_identity(points[chosen[::5]], state.frames(chosen[::5]), problem, 6)
+        state = _with_identity(state, known)
+        state = _settle(points, state, problem, chosen)
+        state, error = _all_frames(points, index, state, problem, on_progress)
+    return _fill(state, index, len(usable), error, float(size_px))
+
+
+def _match(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
+    """The landmarks the model has, and the vertices they belong to."""
+    count, vertices = points.shape[1], model.mean.shape[0]
+    if count == 68:
+        return points, model.landmarks_68
+    if count not in (mesh.MESH_POINTS, mesh.MESH_POINTS + 10):
+        raise ValueError(f"landmarks: expected 468, 478 or 68 points, got {count}")
+    if vertices == mesh.MESH_POINTS:
+        return points[:, :vertices], torch.arange(vertices)
+    return points[:, list(mesh.LANDMARKS_68)], model.landmarks_68
+
+
+def _pose_problem(
+    points: Tensor, rows: Tensor, model: FaceModel, size_px: float, settings: FitSettings
+) -> Problem:
+    vertices = model.mean.shape[0]
+    weights, outline = torch.ones(vertices), torch.zeros(vertices, dtype=torch.bool)
+    if vertices == mesh.MESH_POINTS:
+        weights[list(mesh.LIPS_OUTER)] = 2.0
+        weights[list(mesh.LIPS_INNER)] = 4.0
+        weights[list(mesh.EYE_LEFT + mesh.EYE_RIGHT)] = 3.0
+        weights[list(mesh.FACE_OVAL)] = 0.5
+        outline[list(mesh.FACE_OVAL)] = True
+    else:
+        outline[model.landmarks_68[:17]] = True
+    outline[model.landmarks_68[:17]] = True
+    weights, outline, mean = weights[rows], outline[rows], model.mean[rows]
+    right, left = (int((rows == model.landmarks_68[i]).nonzero()[0]) for i in (36, 45))
+    eyes_px = float((points[:, right] - points[:, left]).norm(dim=-1).quantile(0.8))
+    return Problem(
+        mean=mean,
+        identity=model.identity_basis[:, rows].permute(1, 2, 0).contiguous(),
+        expression=model.expression_basis[:, rows].permute(1, 2, 0).contiguous(),
+        weights=weights * (EFFECTIVE_POINTS / weights.sum()),
+        outline_left=outline & (mean[:, 0] > 0),
+        outline_right=outline & (mean[:, 0] < 0),
+        size_px=size_px,
+        noise_px=max(NOISE * eyes_px, 1e-3),
+        settings=settings,
+    )
+
+
+def _spread(state: State, count: int) -> Tensor:
+    """Indices of frames, half evenly spread in time and half evenly over the yaw of the head."""
+    frames = len(state.t)
+    by_yaw = head_angles(state.R)[0].argsort()
+    even = torch.linspace(0, frames - 1, max(1, min(count, frames) // 2)).round().long()
+    return torch.cat([even, by_yaw[even]]).unique()
+
+
+def _with_identity(state: State, known: State) -> State:
+    """`state` seen with the identity and focal length of `known`."""
+    # A longer lens needs a longer distance for the same size in the picture.
+    closer = float((known.log_focal - state.log_focal).exp())
+    t = state.t * torch.tensor([1.0, 1.0, closer])
+    return State(z_id=known.z_id, log_focal=known.log_focal, R=state.R, t=t, z_exp=state.z_exp)
+
+
+def _settle(points: Tensor, state: State, problem: Problem, chosen: Tensor) -> State:
+    """Refine identity and focal length on all chosen frames."""
+    apart = torch.zeros(max(0, len(chosen) - 2), dtype=torch.bool)
+    some = state.frames(chosen)
+    if len(chosen) > 2:
+        some = solve_frames(points[chosen], apart, some, problem, 3)
+    return _with_identity(state, solve_identity(points[chosen], some, problem, 4))
+
+
+def _all_frames(
+    points: Tensor, index: npt.NDArray[np.int64], state: State, problem: Problem,
+    on_progress: OnProgress,
+) -> tuple[State, Tensor]:  # fmt: skip
+    """Pose and expression of every frame, and the mean error of each in pixels."""
+    frames = len(points)
+    consecutive = torch.from_numpy(index[2:] - index[:-2] == 2)
+    parts, errors = [], []
+    for first in range(0, frames, CHUNK_FRAMES):
+        last = min(frames, first + CHUNK_FRAMES)
+        low, high = max(0, first - OVERLAP_FRAMES), min(frames, last + OVERLAP_FRAMES)
+        part = state.frames(slice(low, high))
+        tied = consecutive[low : max(low, high - 2)]
+        part = solve_frames(points[low:high], tied, part, problem, 6)
+        part = part.frames(slice(first - low, last - low))
+        pixels = project_state(part, problem)[1]
+        errors.append((pixels - points[first:last]).norm(dim=-1).mean(1))
+        parts.append(part)
+        on_progress(Progress(step="fitting the face model", done=last, total=frames))
+    joined = State(
+        z_id=state.z_id,
+        log_focal=state.log_focal,
+        R=torch.cat([part.R for part in parts]),
+        t=torch.cat([part.t for part in parts]),
+        z_exp=torch.cat([part.z_exp for part in parts]),
+    )
+    return joined, torch.cat(errors)
+
+
+def _fill(
+    state: State, index: npt.NDArray[np.int64], frames: int, error: Tensor, size_px: float
+) -> ClipFit:
+    """Interpolate the frames that were not fitted; before the first and after the last, hold."""
+    moments = np.arange(frames)
+    right = np.clip(np.searchsorted(index, moments), 0, len(index) - 1)
+    left = np.maximum(right - (index[right] > moments), 0)
+    span = np.maximum(index[right] - index[left], 1)
+    share = torch.from_numpy(np.clip((moments - index[left]) / span, 0, 1)).float()[:, None]
+
+    def between(values: Tensor) -> Tensor:
+        return values[left] * (1 - share) + values[right] * share
+
+    turn = vector_from_rotation(state.R[right] @ state.R[left].transpose(1, 2))
+    R = rotation_from_vector(turn * share) @ state.R[left]
+    error_px = np.full(frames, np.nan, dtype=np.float32)
+    error_px[index] = error.numpy()
+    valid = np.zeros(frames, dtype=bool)
+    valid[index] = True
+    return ClipFit(
+        z_id=state.z_id.numpy(),
+        z_exp=between(state.z_exp).numpy(),
+        R=R.numpy(),
+        t=between(state.t).numpy(),
+        K=intrinsics(state.log_focal.exp(), size_px).numpy(),
+        valid=valid,
+        error_px=error_px,
+    )
