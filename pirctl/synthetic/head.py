@@ -1,0 +1,471 @@
+"""The speaker's geometry: face, eye and mouth openings, skull, neck, shoulders, clothes and hair.
+
+Everything is placed around one neutral face of the model, so another identity still gets a
+fitting skull and hair. Space: head space (= model space), decimetres; the shoulders are given in
+head space at the reference pose. Owns shapes only; colours are in `texture.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from pirctl.face import landmarks
+from pirctl.synthetic.raster import CLOTH, EYE, HAIR, MOUTH, SKIN
+from pirctl.synthetic.surface import Assembly, Mesh, Refined, grid_triangles, refine
+from pirctl.synthetic.texture import Layout
+
+NECK_LABEL, HAIR_LABEL, CLOTH_LABEL, SKIN_LABEL = 14, 17, 16, 1
+LEFT_EYE_LABEL, RIGHT_EYE_LABEL, MOUTH_LABEL = 4, 5, 11
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """The mesh and the numbers of what is seen through its openings.
+
+    Attributes:
+        mesh: everything that is drawn.
+        faces: number of vertices of the refined face, the first ones of the mesh.
+        eyes: (2, 6) float32, left and right: centre (3), radius, iris and pupil angle (radians).
+        mouth: (20,) float32 as `raster._shade_mouth` reads it; jaw angle and light are filled in
+            per frame.
+        hinge: (2,) y and z of the jaw's axis.
+        chin: (3,) neutral position of the chin.
+        casts: (F,) bool, triangles that throw shadows (single hairs do not).
+    """
+
+    mesh: Mesh
+    faces: int
+    eyes: np.ndarray
+    mouth: np.ndarray
+    hinge: np.ndarray
+    chin: np.ndarray
+    casts: np.ndarray
+
+
+def build_head(
+    neutral: np.ndarray,
+    triangles: np.ndarray,
+    mouth_triangles: np.ndarray,
+    layout: Layout,
+    rng: np.random.Generator,
+    *,
+    strands: int = 3000,
+) -> Head:
+    """Build the speaker around a neutral face.
+
+    Args:
+        neutral: (468, 3) dm, lips closed.
+        triangles: (F, 3) of the face, counter-clockwise from outside.
+        mouth_triangles: (G, 3) closure of the mouth.
+        layout: where textures are.
+        rng: places the hairs.
+        strands: number of single hairs.
+    """
+    origin = neutral[list(landmarks.EYE_OUTER_CORNERS)].mean(0)
+    assembly = Assembly()
+    groups = np.r_[np.zeros(len(triangles), int), np.ones(len(mouth_triangles), int)]
+    fine = refine(len(neutral), np.r_[triangles, mouth_triangles], groups, levels=2)
+    inside = groups[fine.source] == 1
+    uv = layout.face_uv(fine.weights @ neutral, origin)
+    assembly.add(
+        fine.weights,
+        np.zeros((fine.weights.shape[0], 3)),
+        fine.triangles,
+        uv,
+        np.where(inside, MOUTH, SKIN),
+        np.where(inside, MOUTH_LABEL, 0),
+    )
+    faces = assembly.count
+    eyes = _add_eyes(assembly, fine, neutral)
+    _add_skull(assembly, fine, neutral, origin, layout)
+    _add_neck(assembly, origin, layout)
+    _add_cloth(assembly, origin, layout)
+    _add_hair_shell(assembly, origin, layout)
+    casts = sum(len(part) for part in assembly.triangles)
+    _add_lashes(assembly, fine, neutral, layout, rng)
+    _add_strands(assembly, origin, layout, rng, strands)
+    mesh = assembly.finish()
+    hinge = origin[1:] + np.array([-0.32, -0.45])
+    return Head(
+        mesh=mesh,
+        faces=faces,
+        eyes=eyes,
+        mouth=_mouth(neutral, hinge),
+        hinge=hinge.astype(np.float32),
+        chin=neutral[landmarks.CHIN].astype(np.float32),
+        casts=np.arange(len(mesh.triangles)) < casts,
+    )
+
+
+def _mouth(neutral: np.ndarray, hinge: np.ndarray) -> np.ndarray:
+    upper, lower = (neutral[i] for i in landmarks.INNER_LIP_CENTRES)
+    middle = 0.5 * (upper[1] + lower[1])
+    front = min(upper[2], lower[2]) - 0.045
+    # half width, depth, front z, edge y, height of a tooth, of tooth and gum
+    arch_up = [0.27, 0.34, front, middle - 0.020, 0.105, 0.16]
+    arch_low = [0.245, 0.31, front - 0.022, middle - 0.012, 0.085, 0.14]
+    tongue = [middle - 0.15, front - 0.36, 0.0]
+    return np.array(
+        [*arch_up, *arch_low, 0.0, hinge[0], hinge[1], 1.0, *tongue, upper[1]], np.float32
+    )
+
+
+def _ring_rows(fine: Refined, ring: tuple[int, ...]) -> list[int]:
+    """Vertices of the refined face along a closed ring of coarse vertices, in order."""
+    border: dict[int, set[int]] = {}
+    edges: dict[tuple[int, int], int] = {}
+    for triangle in fine.triangles.tolist():
+        for k in range(3):
+            a, b = triangle[k], triangle[(k + 1) % 3]
+            edges[min(a, b), max(a, b)] = edges.get((min(a, b), max(a, b)), 0) + 1
+    for (a, b), count in edges.items():
+        if count == 1:
+            border.setdefault(a, set()).add(b)
+            border.setdefault(b, set()).add(a)
+    path = [ring[0]]
+    # Walk from the first towards the second coarse point: the right way is the one on which it
+    # comes up within a few steps.
+    for start in sorted(border[ring[0]]):
+        trail = [ring[0], start]
+        while trail[-1] != ring[0]:
+            following = [v for v in border[trail[-1]] if v != trail[-2]]
+            trail.append(following[0])
+        if trail.index(ring[1]) < trail.index(ring[-1]):
+            path = trail[:-1]
+    return path
+
+
+def _add_eyes(assembly: Assembly, fine: Refined, neutral: np.ndarray) -> np.ndarray:
+    eyes = []
+    for ring, label in (
+        (landmarks.EYE_LEFT, LEFT_EYE_LABEL),
+        (landmarks.EYE_RIGHT, RIGHT_EYE_LABEL),
+    ):
+        path = _ring_rows(fine, ring)
+        half = len(path) // 2
+        upper = path[: half + 1]
+        lower = [path[0], *path[:half - 1:-1]]
+        middle = 0.5 * (fine.weights[upper] + fine.weights[lower])
+        weights = sparse.vstack([fine.weights[upper], middle, fine.weights[lower]])
+        faces = grid_triangles(3, half + 1)
+        points = weights @ neutral
+        a, b, c = (points[faces[:, k]] for k in range(3))
+        if np.cross(b - a, c - a)[:, 2].sum() < 0:
+            faces = faces[:, ::-1]
+        count = weights.shape[0]
+        assembly.add(weights, np.zeros((count, 3)), faces, np.zeros((count, 2)), EYE, label)
+        corners = neutral[[ring[0], ring[8]]]
+        centre = corners.mean(0)
+        width = np.linalg.norm(corners[0] - corners[1])
+        radius = 0.58 * width
+        # The ball's surface lies at the lid ring; wide lids would otherwise show past the ball.
+        ring_z = neutral[list(ring), 2].mean()
+        centre[1] = neutral[list(ring), 1].mean() + 0.004
+        centre[2] = ring_z - np.sqrt(radius**2 - (0.42 * width) ** 2)
+        eyes.append([*centre, radius, np.arcsin(0.060 / radius), np.arcsin(0.024 / radius)])
+    return np.array(eyes, np.float32)
+
+
+def _add_skull(
+    assembly: Assembly, fine: Refined, neutral: np.ndarray, origin: np.ndarray, layout: Layout
+) -> None:
+    """Continue the face from its oval backwards: the skull above, the underside of the jaw below."""
+    path = _ring_rows(fine, landmarks.FACE_OVAL)
+    oval = fine.weights[path]
+    points = oval @ neutral - origin
+    columns = len(path)
+    steps = np.array([0.12, 0.28, 0.5, 0.75, 1.0])
+    lower = np.clip((0.0 - points[:, 1]) / 0.7, 0, 1)[:, None]
+    target_up = np.stack([points[:, 0] * 0.95, 0.95 * points[:, 1] + 0.05, np.full(columns, -1.1)], 1)
+    chin = np.clip((-0.75 - points[:, 1]) / 0.4, 0, 1)
+    target_low = np.stack(
+        [points[:, 0] * 0.72, -0.78 - 0.12 * chin, np.full(columns, -0.62)], 1
+    )
+    target = (1 - lower) * target_up + lower * target_low
+    weights, offsets = [], []
+    for s in steps:
+        sag = np.zeros((columns, 3))
+        # The upper part bulges like a skull; below, the skin under the chin hangs a little.
+        sag[:, 1] = np.sin(np.pi * s) * (0.28 * np.clip(points[:, 1], 0, 1) - 0.035 * lower[:, 0])
+        weights.append(oval * (1 - s))
+        offsets.append(s * (target + origin) + sag)
+    offset = np.concatenate(offsets)
+    ring = np.arange(columns)
+    faces = grid_triangles(len(steps) + 1, columns, closed=True)
+    # Row 0 of the grid is the face's own border.
+    faces = np.where(faces < columns, -1 - np.array(path)[faces % columns], faces - columns)
+    sheet = np.concatenate([oval @ neutral] + [w @ neutral + o for w, o in zip(weights, offsets, strict=True)])
+    probe = grid_triangles(len(steps) + 1, columns, closed=True)
+    a, b, c = (sheet[probe[:, k]] for k in range(3))
+    outwards = np.cross(b - a, c - a) * (a - origin - np.array([0.0, -0.1, -0.6]))
+    if outwards.sum() < 0:
+        faces = faces[:, ::-1]
+    uv = layout.skin_uv(sheet[columns:] - origin)
+    part = np.full(len(faces), SKIN_LABEL)
+    del ring
+    assembly.add(sparse.vstack(weights), offset, faces, uv, SKIN, part)
+
+
+def _loft(profile: np.ndarray, columns: int) -> np.ndarray:
+    """(rows*columns, 3) points of stacked ellipses; profile rows: y, half width, half depth, z."""
+    turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)
+    y, wide, deep, z = profile.T[:, :, None]
+    # A rounded rectangle: shoulders are flatter than an ellipse.
+    power = np.clip(1.0 - 0.22 * (wide - 0.6), 0.72, 1.0)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    x = wide * np.sign(cosine) * np.abs(cosine) ** power
+    depth = z + deep * np.sign(sine) * np.abs(sine) ** power
+    return np.stack([x, np.broadcast_to(y, x.shape), depth], -1).reshape(-1, 3)
+
+
+# y, half width, half depth, z of the middle; relative to the point between the eyes.
+_BODY = np.array(
+    [
+        [-0.70, 0.46, 0.42, -0.72],
+        [-0.95, 0.46, 0.42, -0.72],
+        [-1.20, 0.47, 0.43, -0.74],
+        [-1.40, 0.50, 0.46, -0.76],
+        [-1.55, 0.58, 0.50, -0.78],
+        [-1.66, 0.74, 0.56, -0.80],
+        [-1.76, 1.00, 0.62, -0.82],
+        [-1.86, 1.32, 0.68, -0.82],
+        [-1.98, 1.60, 0.74, -0.82],
+        [-2.15, 1.80, 0.80, -0.82],
+        [-2.40, 1.92, 0.86, -0.82],
+        [-2.90, 2.00, 0.90, -0.82],
+        [-3.60, 2.05, 0.95, -0.82],
+    ]
+)
+
+
+def _resample(profile: np.ndarray, rows: int) -> np.ndarray:
+    from scipy.interpolate import PchipInterpolator
+
+    at = np.linspace(0, len(profile) - 1, rows)
+    result: np.ndarray = PchipInterpolator(np.arange(len(profile)), profile)(at)
+    return result
+
+
+def _add_neck(assembly: Assembly, origin: np.ndarray, layout: Layout) -> None:
+    columns, rows = 64, 48
+    points = _loft(_resample(_BODY, rows), columns)
+    # Collar bones and the hollow between them, faintly.
+    front = np.clip(points[:, 2] + 0.75, 0, 1)
+    groove = np.exp(-((points[:, 1] + 1.62 + 0.10 * np.abs(points[:, 0])) ** 2) / 0.004)
+    points[:, 2] += 0.03 * groove * front * np.clip(np.abs(points[:, 0]) * 4, 0, 1)
+    hollow = np.exp(-(points[:, 0] ** 2 / 0.012 + (points[:, 1] + 1.55) ** 2 / 0.012))
+    points[:, 2] -= 0.05 * hollow * (front > 0)
+    faces = grid_triangles(rows, columns, closed=True)
+    rigidity = np.clip((points[:, 1] + 1.65) / 0.85, 0, 1)
+    rigidity = rigidity**2 * (3 - 2 * rigidity)
+    count = len(points)
+    assembly.add(
+        sparse.csr_matrix((count, landmarks.MESH_POINTS)),
+        points + origin,
+        faces[:, ::-1] if _inward(points, faces) else faces,
+        layout.skin_uv(points),
+        SKIN,
+        NECK_LABEL,
+        rigidity=rigidity,
+    )
+
+
+def _inward(points: np.ndarray, faces: np.ndarray) -> bool:
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    axis = points.mean(0) * np.array([0, 0, 1]) + a * np.array([0, 1, 0])
+    return bool((np.cross(b - a, c - a) * (a - axis)).sum() < 0)
+
+
+def _add_cloth(assembly: Assembly, origin: np.ndarray, layout: Layout) -> None:
+    """A jumper with a round neck: the body's surface, a little outside it, below a collar line."""
+    columns, rows = 128, 40
+    turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)
+    profile = _resample(_BODY, 400)
+    # The collar hangs lower in front; sine +1 is the front of the loft.
+    collar = -1.60 - 0.16 * np.clip(np.sin(turn), 0, 1) ** 2
+    rolls = np.array([[-0.005, -0.035], [0.022, -0.012], [0.036, 0.022], [0.030, 0.010]])
+    depth = np.concatenate([[0.0, 0.0, 0.0], np.linspace(0, 1, rows) ** 1.5])
+    points = np.empty((len(depth), columns, 3))
+    for j in range(columns):
+        level = collar[j] + (-3.6 - collar[j]) * depth
+        level[:3] = collar[j] + rolls[:3, 1] * 1.0
+        wide, deep, z = (np.interp(-level, -profile[:, 0], profile[:, k]) for k in (1, 2, 3))
+        thick = np.full(len(depth), 0.030)
+        thick[:4] = rolls[:, 0]
+        ring = _loft(np.stack([level, wide + thick, deep + thick, z], 1), columns)
+        points[:, j] = ring.reshape(len(depth), columns, 3)[:, j]
+    flat = points.reshape(-1, 3)
+    # Folds, from the neck outwards.
+    folds = np.sin(9.0 * flat[:, 0] + 5.0 * flat[:, 1]) * np.clip(-flat[:, 1] - 1.75, 0, 0.5)
+    flat[:, 2] += 0.035 * folds
+    faces = grid_triangles(len(depth), columns, closed=True)
+    assembly.add(
+        sparse.csr_matrix((len(flat), landmarks.MESH_POINTS)),
+        flat + origin,
+        faces[:, ::-1] if _inward(flat, faces) else faces,
+        layout.cloth_uv(flat),
+        CLOTH,
+        CLOTH_LABEL,
+        rigidity=0.0,
+    )
+
+
+_HAIR_CENTRE = np.array([0.0, 0.06, -0.62])
+_SKULL = np.array([0.76, 0.88, 0.92])
+_HANG = 1.30
+_PARTING = 0.16
+
+
+def _hair(u: np.ndarray, s: np.ndarray, side: np.ndarray, lift: np.ndarray) -> np.ndarray:
+    """A point of the hairdo, a bob with a parting.
+
+    Args:
+        u: 0 at the hairline in front, 1 at the back.
+        s: 0 at the parting, 0.5 beside the eyes, 1 at the tips.
+        side: +1 the subject's left, -1 right.
+        lift: height above the middle of the hair's volume, dm.
+
+    Returns:
+        (..., 3) relative to the point between the eyes.
+    """
+    over = np.clip(s / 0.5, 0, 1)
+    hang = np.clip((s - 0.5) / 0.5, 0, 1)
+    angle = over * np.pi / 2
+    # The hairline recedes from the parting to the temples, then comes forward over the cheeks.
+    line = 0.16 - 0.06 * over - 0.30 * over**2 + 0.05 * hang
+    z = line + (-1.62 - line) * u
+    thick = 0.015 + 0.16 * np.clip(u / 0.16, 0, 1) ** 0.6 * (0.55 + 0.45 * np.sin(np.pi * over))
+    thick = thick + lift
+    radius = _SKULL + thick[..., None]
+    relative = np.clip((z - _HAIR_CENTRE[2]) / radius[..., 2], -0.999, 0.999)
+    round_ = np.sqrt(1 - relative**2)
+    start = _PARTING * (1 - over) ** 2
+    x = side * radius[..., 0] * round_ * np.sin(angle) + start
+    y = _HAIR_CENTRE[1] + radius[..., 1] * round_ * np.cos(angle)
+    # Hanging: outwards first, tips turn in.
+    belly = 0.10 * np.sin(np.pi * np.clip(hang * 0.95, 0, 1)) - 0.10 * hang**3
+    x = x + side * (belly + 0.02 * hang) * np.clip(0.45 + 1.2 * u, 0, 1)
+    y = y - _HANG * hang * (1.0 - 0.06 * np.cos(9 * u))
+    return np.stack([x, y, z], -1)
+
+
+def _add_hair_shell(assembly: Assembly, origin: np.ndarray, layout: Layout) -> None:
+    rows, columns = 44, 40
+    u = np.linspace(0.015, 1, columns) ** 1.3
+    for side in (1.0, -1.0):
+        s = np.linspace(0, 0.985, rows)
+        grid_s, grid_u = np.meshgrid(s, u, indexing="ij")
+        points = _hair(grid_u, grid_s, np.full_like(grid_u, side), np.full_like(grid_u, -0.03))
+        forward = _hair(
+            grid_u, grid_s + 0.01, np.full_like(grid_u, side), np.full_like(grid_u, -0.03)
+        )
+        tangent = (forward - points).reshape(-1, 3)
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        count = rows * columns
+        uv = layout.hair_uv((grid_u * 7.3) % 1.0, grid_s).reshape(-1, 2)
+        assembly.add(
+            sparse.csr_matrix((count, landmarks.MESH_POINTS)),
+            points.reshape(-1, 3) + origin,
+            grid_triangles(rows, columns),
+            uv,
+            HAIR,
+            HAIR_LABEL,
+            tangents=tangent,
+        )
+
+
+def _ribbons(
+    paths: np.ndarray, width: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flat bands along paths (N, P, 3), `width` (N, P), facing +z: points, tangents, triangles."""
+    number, length = paths.shape[:2]
+    tangent = np.gradient(paths, axis=1)
+    tangent /= np.linalg.norm(tangent, axis=2, keepdims=True) + 1e-9
+    across = np.cross(tangent, np.array([0.0, 0.0, 1.0]))
+    across /= np.linalg.norm(across, axis=2, keepdims=True) + 1e-6
+    sides = np.stack([paths - across * width[..., None], paths + across * width[..., None]], 2)
+    faces = grid_triangles(length, 2)
+    faces = (np.arange(number)[:, None, None] * (2 * length) + faces[None]).reshape(-1, 3)
+    return sides.reshape(-1, 3), np.repeat(tangent[:, :, None], 2, 2).reshape(-1, 3), faces
+
+
+def _add_strands(
+    assembly: Assembly,
+    origin: np.ndarray,
+    layout: Layout,
+    rng: np.random.Generator,
+    strands: int,
+) -> None:
+    length = 16
+    # More of them in front, where they are seen.
+    u = rng.random(strands) ** 1.8 * 0.75
+    side = np.where(rng.random(strands) < 0.5, -1.0, 1.0)
+    clump = np.round(u * 60) / 60
+    begin = 0.02 * rng.random(strands)
+    end = 0.90 + 0.12 * rng.random(strands) + 0.03 * np.sin(clump * 91 + side)
+    s = begin[:, None] + (end - begin)[:, None] * np.linspace(0, 1, length)
+    wave = 0.012 * np.sin(8 * s + clump[:, None] * 40) + 0.006 * np.sin(17 * s + u[:, None] * 300)
+    gather = (clump - u)[:, None] * 0.5 * s
+    across = np.clip(u[:, None] + wave * (0.3 + s) + gather, 0.0, 1.0)
+    lift = rng.uniform(-0.03, 0.035, strands)[:, None] + 0.012 * np.sin(11 * s + u[:, None] * 210)
+    # A few hairs leave the others.
+    stray = (rng.random(strands) < 0.03)[:, None]
+    lift = lift + stray * 0.05 * np.sin(np.pi * s) * rng.random(strands)[:, None]
+    paths = _hair(across, s, np.broadcast_to(side[:, None], s.shape), lift)
+    taper = np.clip((1 - np.linspace(0, 1, length)) * 5, 0.25, 1)
+    width = rng.uniform(0.004, 0.010, strands)[:, None] * taper
+    points, tangents, faces = _ribbons(paths, width)
+    shade = np.repeat(rng.random(strands), length)
+    uv = layout.hair_uv(np.repeat(shade, 2), np.repeat(s.reshape(-1), 2))
+    assembly.add(
+        sparse.csr_matrix((len(points), landmarks.MESH_POINTS)),
+        points + origin,
+        faces,
+        uv,
+        HAIR,
+        HAIR_LABEL,
+        tangents=tangents,
+    )
+
+
+def _add_lashes(
+    assembly: Assembly, fine: Refined, neutral: np.ndarray, layout: Layout, rng: np.random.Generator
+) -> None:
+    """Lashes grow from the lid rings and move with them."""
+    for ring, side, label in (
+        (landmarks.EYE_LEFT, 1.0, LEFT_EYE_LABEL),
+        (landmarks.EYE_RIGHT, -1.0, RIGHT_EYE_LABEL),
+    ):
+        path = _ring_rows(fine, ring)
+        half = len(path) // 2
+        for rows, up, long, number in (
+            (path[: half + 1], 1.0, 0.075, 46),
+            ([path[0], *path[: half - 1 : -1]], -1.0, 0.030, 26),
+        ):
+            at = np.sort(rng.uniform(0.03, 0.93, number)) * (len(rows) - 1)
+            low = at.astype(int)
+            mix = sparse.diags(at - low)
+            root = fine.weights[[rows[i] for i in low]]
+            root = root + mix @ (fine.weights[[rows[i + 1] for i in low]] - root)
+            outward = 1.0 - at / (len(rows) - 1)
+            reach = long * rng.uniform(0.7, 1.1, number) * (0.65 + 0.45 * outward)
+            t = np.linspace(0, 1, 5)[None, :]
+            shape = np.stack(
+                [
+                    side * (0.75 * outward[:, None] - 0.15) * t,
+                    up * (0.75 * t**2 - 0.25 * t + 0.10) + 0 * at[:, None],
+                    0.75 * t + 0 * at[:, None],
+                ],
+                -1,
+            ) * reach[:, None, None]
+            shape[:, :, 1] -= up * 0.10 * reach[:, None]
+            start = root @ neutral
+            taper = np.clip(1.15 - np.linspace(0, 1, 5), 0.2, 1.0)
+            width = np.full((number, 1), 0.0032 if up > 0 else 0.0018) * taper
+            points, tangents, faces = _ribbons(start[:, None] + shape, width)
+            each = np.repeat(np.arange(number), 10)
+            uv = np.tile(layout.lash_uv(), (len(points), 1))
+            assembly.add(root[each], points - start[each], faces, uv, HAIR, label, tangents=tangents)
