@@ -28,7 +28,7 @@ class MediaSettings:
     """Sample rate of the networks' sound, mono."""
     size_px: int = 512
     """Side of the square crop around the face, in pixels."""
-    crop_margin: float = 1.9
+    crop_margin: float = 2.1
     """Side of the crop as a multiple of the face's height (brow to chin) over the clip."""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,222 @@
+"""Which pixels belong to the head, and which ones the renderer repaints.
+
+The inpainting mask follows the head but not its expression: its outline encloses the lower face
+with the lips closed and with the jaw dropped, so its shape says nothing about the mouth under it,
+and new speech fits whatever it needs. All masks are of the square crop.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial import ConvexHull
+
+from pirctl.face.camera import project, transform
+from pirctl.face.model import FaceModel
+from pirctl.face.parsing import HEAD_LABELS
+from pirctl.settings import MaskSettings
+
+FloatArray = npt.NDArray[np.float32]
+
+JAW_DROP = 0.7
+"""How far the jaw drops in the outline, as a coefficient of `jawOpen`; speech seldom needs more."""
+# Rows of the 68 iBUG points, which every face model has.
+_CHIN, _BROWS, _NOSE_TIP, _LIPS = 8, slice(17, 27), 30, slice(48, 60)
+_FRACTION_BITS = 6
+_IS_HEAD = np.isin(np.arange(256), HEAD_LABELS)
+
+
+def head_mask(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Where the head is.
+
+    Args:
+        labels: (..., H, W) label maps of `parsing`.
+
+    Returns:
+        (..., H, W), True on face, ears, hair, hat and glasses.
+    """
+    mask: npt.NDArray[np.bool_] = _IS_HEAD[labels]
+    return mask
+
+
+class MaskPainter:
+    """Paints the inpainting masks of one person.
+
+    What depends on the person only is worked out once; a frame costs a projection of a
+    hundred points, a polygon and a blur of its surroundings.
+
+    Args:
+        model: the face model.
+        z_id: (I,) the person's identity.
+        K: (3, 3) intrinsics in pixels of the crop.
+        size_px: side of the crop in pixels.
+        settings: region and margins.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        z_id: FloatArray,
+        K: FloatArray,
+        size_px: int,
+        settings: MaskSettings,
+    ) -> None:
+        self._hull = torch.from_numpy(mask_points(model, z_id, settings))
+        self._K = torch.as_tensor(np.asarray(K, np.float32))
+        self._size_px = size_px
+        self._settings = settings
+        # An average face's height: the same for everybody, so that margins are.
+        self._height_dm = _face_height_dm(model.mean[model.landmarks_68].numpy())
+
+    def outlines(self, R: FloatArray, t: FloatArray) -> FloatArray:
+        """The points whose convex hull is the mask without its margin.
+
+        Args:
+            R: (T, 3, 3) rotations.
+            t: (T, 3) translations in dm.
+
+        Returns:
+            (T, P, 2) pixels of the crop.
+        """
+        rotations = torch.as_tensor(np.asarray(R, np.float32))
+        camera = transform(rotations, torch.as_tensor(np.asarray(t, np.float32)), self._hull)
+        outlines: FloatArray = project(camera, self._K).numpy()
+        return outlines
+
+    def paint(self, R: FloatArray, t: FloatArray) -> FloatArray:
+        """The mask of one frame.
+
+        Args:
+            R: (3, 3) rotation.
+            t: (3,) translation in dm.
+
+        Returns:
+            (H, W) float32 in [0, 1]: 1 inside, falling to 0 over the feather's width inside the
+            outline, exactly 0 from there on.
+        """
+        points = self.outlines(np.asarray(R)[None], np.asarray(t)[None])[0]
+        face_px = self._height_dm * float(self._K[1, 1]) / max(float(t[2]), 1e-3)
+        return paint_hull(
+            points,
+            self._size_px,
+            margin_px=self._settings.margin * face_px,
+            feather_px=self._settings.feather * face_px,
+        )
+
+
+def inpainting_mask(
+    model: FaceModel,
+    z_id: FloatArray,
+    R: FloatArray,
+    t: FloatArray,
+    K: FloatArray,
+    size_px: int,
+    settings: MaskSettings,
+) -> FloatArray:
+    """The inpainting mask of one frame; for many frames of a person use `MaskPainter`.
+
+    Args:
+        model: the face model.
+        z_id: (I,) the person's identity.
+        R: (3, 3) rotation.
+        t: (3,) translation in dm.
+        K: (3, 3) intrinsics in pixels of the crop.
+        size_px: side of the crop in pixels.
+        settings: region and margins.
+
+    Returns:
+        (H, W) float32 in [0, 1], 1 where the renderer repaints, exactly 0 outside.
+    """
+    return MaskPainter(model, z_id, K, size_px, settings).paint(R, t)
+
+
+def mask_points(model: FaceModel, z_id: FloatArray, settings: MaskSettings) -> FloatArray:
+    """The points of the face that the mask encloses, whatever the expression.
+
+    The lower face at rest and with the jaw dropped, and the chin line lowered by `chin_margin`.
+
+    Returns:
+        (P, 3) in dm, model space.
+    """
+    identity = torch.as_tensor(np.asarray(z_id, np.float32))
+    still = torch.zeros(model.expression_width)
+    rest = model.vertices(identity, still).numpy()
+    shapes = [rest]
+    if "jawOpen" in model.expression_names:
+        dropped = still.clone()
+        dropped[model.axis("jawOpen")] = JAW_DROP
+        shapes.append(model.vertices(identity, dropped).numpy())
+    marks = rest[model.landmarks_68.numpy()]
+    chosen = _lower_face(rest, marks) if settings.region == "lower" else np.ones(len(rest), bool)
+    chin_line = rest[:, 1] < (marks[_LIPS, 1].min() + marks[_CHIN, 1]) / 2
+    lowered = rest[chosen & chin_line].copy()
+    lowered[:, 1] -= settings.chin_margin * _face_height_dm(marks)
+    points = np.concatenate([*(shape[chosen] for shape in shapes), lowered]).astype(np.float32)
+    # What is inside the hull in space is inside its outline in every picture.
+    corners: FloatArray = points[ConvexHull(points).vertices]
+    return corners
+
+
+def _lower_face(rest: FloatArray, marks: FloatArray) -> npt.NDArray[np.bool_]:
+    """Vertices below the tip of the nose; towards the ears, which never move, lower still."""
+    tip, mouth = marks[_NOSE_TIP, 1], marks[_LIPS, 1].mean()
+    aside = np.abs(rest[:, 0]) / np.abs(rest[:, 0]).max()
+    limit = tip - (tip - mouth) * np.clip((aside - 0.45) / 0.55, 0, 1)
+    below: npt.NDArray[np.bool_] = rest[:, 1] <= limit
+    return below
+
+
+def _face_height_dm(marks: FloatArray) -> float:
+    """Brows to chin."""
+    return float(marks[_BROWS, 1].mean() - marks[_CHIN, 1])
+
+
+def paint_hull(
+    points: FloatArray, size_px: int, *, margin_px: float, feather_px: float
+) -> FloatArray:
+    """The convex hull of points, widened, with an edge that is soft towards the inside.
+
+    Args:
+        points: (P, 2) pixels.
+        size_px: side of the mask.
+        margin_px: how far the mask reaches beyond the hull; corners become round.
+        feather_px: width of the soft edge, inside of that outline.
+
+    Returns:
+        (size_px, size_px) float32 in [0, 1].
+    """
+    import cv2
+
+    # A box blur of odd width k reaches (k - 1) / 2 pixels; twice gives a smooth slope.
+    reach = max(1, round(feather_px / 4))
+    solid_px = max(margin_px - 2 * reach - 1.5, 0.0)  # A drawn line covers a pixel more.
+    low = np.floor(points.min(0) - margin_px).astype(int) - 2
+    high = np.ceil(points.max(0) + margin_px).astype(int) + 3
+    low, high = np.clip(low, 0, size_px), np.clip(high, 0, size_px)
+    mask = np.zeros((size_px, size_px), np.float32)
+    if (high <= low).any():
+        return mask
+    hull = cv2.convexHull(np.ascontiguousarray(points, np.float32))[:, 0]
+    # OpenCV puts the centre of pixel 0 at 0, we at 0.5. Room at the border keeps the blur from
+    # seeing an edge where the hull goes on outside.
+    room = 2 * reach + 1
+    local = (hull - low + room - 0.5) * (1 << _FRACTION_BITS)
+    fixed = [np.round(local).astype(np.int32)]
+    width, height = high - low + 2 * room
+    patch = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(patch, fixed, 255, shift=_FRACTION_BITS)
+    if solid_px >= 0.5:
+        thick = max(1, int(2 * solid_px))
+        cv2.polylines(patch, fixed, True, 255, thickness=thick, shift=_FRACTION_BITS)
+    soft = patch.astype(np.float32)
+    for _ in range(2):
+        soft = cv2.blur(soft, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_CONSTANT)
+    soft *= 1 / 255
+    # Sums of a moving window leave dust of 1e-7 where there is nothing.
+    soft[soft < 1e-4] = 0
+    np.clip(soft, 0, 1, out=soft)
+    soft[soft > 1 - 1e-4] = 1
+    inner = soft[room : height - room, room : width - room]
+    mask[low[1] : high[1], low[0] : high[0]] = inner
+    return mask
