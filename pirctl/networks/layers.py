@@ -25,6 +25,13 @@ def full_precision(like: Tensor) -> AbstractContextManager[None]:
     return torch.autocast(like.device.type, enabled=False)
 
 
+def in_precision_of(weight: Tensor, x: Tensor) -> Tensor:
+    """Cast x to the weight's type, unless they agree or autocast will see to it."""
+    if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type):
+        return x
+    return x.to(weight.dtype)
+
+
 def upsample(image: Tensor) -> Tensor:
     """Double the size of `image` (B, C, H, W) with the filter [1, 3, 3, 1].
 
@@ -114,8 +121,7 @@ class EqualConv(nn.Module):
         bias: Tensor = self.bias
         if self.weight_gain != 1.0:
             weight, bias = weight * self.weight_gain, bias * self.bias_gain
-        if not torch.is_autocast_enabled(x.device.type):
-            x = x.to(weight.dtype)
+        x = in_precision_of(weight, x)
         if self.blur is None:
             x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
         else:
@@ -176,7 +182,9 @@ class ModulatedConv(nn.Module):
         if noise_size:
             self.noise_strength = nn.Parameter(torch.zeros(()))
             seeded = torch.Generator().manual_seed(noise_size)
-            self.register_buffer("noise", torch.randn(noise_size, noise_size, generator=seeded))
+            self.register_buffer(
+                "noise", torch.randn(noise_size, noise_size, generator=seeded, device="cpu")
+            )
         else:
             self.noise = None
         self.frozen_energy: Tensor | None = None
@@ -186,8 +194,7 @@ class ModulatedConv(nn.Module):
         with full_precision(x):
             style = self.affine(latent.float()) * self.weight_gain  # (B, inputs)
             scale = self._output_scale(style) if self.demodulate else None
-        if not torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.weight.dtype)
+        x = in_precision_of(self.weight, x)
         # One sample: scaling the weights is cheaper than the activations where those are larger.
         if len(x) == 1 and not torch.is_grad_enabled() and self.weight.numel() < x.numel():
             return self._forward_fused(x, style, scale)

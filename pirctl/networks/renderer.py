@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pirctl.networks.layers import SLOPE
+from pirctl.networks.layers import SLOPE, in_precision_of
 from pirctl.settings import RendererSettings
 from pirctl.tensors import check_shape
 
@@ -140,8 +140,7 @@ class Renderer(nn.Module):
         check_shape("masked", masked, None, 3, self.size_px, self.size_px)
         side = self.feature_size
         check_shape("feature_image", feature_image, None, self.feature_channels, side, side)
-        if not torch.is_autocast_enabled(masked.device.type):
-            masked = masked.to(self.leave.weight.dtype)
+        masked = in_precision_of(self.leave.weight, masked)
         masked = masked.contiguous(memory_format=torch.channels_last)
         half = F.avg_pool2d(masked, 3, stride=2, padding=1, count_include_pad=False)
         x = self.down(self.enter(masked)) + self.coarse(half, feature_image)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pirctl.networks.layers import EqualLinear, full_precision
+from pirctl.networks.layers import EqualLinear, full_precision, in_precision_of
 from pirctl.networks.triplane import PLANE_AXES
 from pirctl.settings import FaceSettings
 
@@ -213,8 +213,7 @@ class Decoder(nn.Module):
 
         The colour keeps the precision of the matrix products.
         """
-        if not torch.is_autocast_enabled(features.device.type):
-            features = features.to(self.hidden.weight.dtype)
+        features = in_precision_of(self.hidden.weight, features)
         output = self.output(F.softplus(self.hidden(features)))
         colour = torch.sigmoid(output[..., 1:]) * (1 + 2 * COLOUR_MARGIN) - COLOUR_MARGIN
         return output[..., 0].float(), colour

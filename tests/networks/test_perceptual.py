@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pirctl.errors import WeightsCorrupt
+from pirctl.networks.perceptual import PerceptualLoss, vgg16_layers
+
+JOHNSON = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VGG16 state dict with random weights, torchvision's names, and a stub classifier."""
+    generator = torch.Generator().manual_seed(0)
+    state = {"classifier.0.bias": torch.zeros(3)}
+    for index, inputs, outputs in vgg16_layers().values():
+        scale = (2 / (9 * inputs)) ** 0.5
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * scale
+        state[f"features.{index}.weight"] = weight
+        state[f"features.{index}.bias"] = torch.zeros(outputs)
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
+    torch.save(state, path)
+    return path
+
+
+def plain_vgg16(state: dict[str, torch.Tensor]) -> nn.Sequential:
+    """Torchvision's `features`, from its published configuration."""
+    layers: list[nn.Module] = []
+    inputs = 3
+    for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
+        if width:
+            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
+            inputs = width
+        else:
+            layers.append(nn.MaxPool2d(2))
+    features = nn.Sequential(*layers)
+    wanted = {name[9:]: value for name, value in state.items() if name.startswith("features.")}
+    features.load_state_dict(wanted)
+    return features
+
+
+def test_features_are_those_of_torchvisions_layers(weights: Path) -> None:
+    loss = PerceptualLoss(weights, JOHNSON)
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    x = ((image + 1) / 2 - mean) / deviation
+    features = plain_vgg16(torch.load(weights, weights_only=True))
+    expected = []
+    with torch.no_grad():
+        for index, layer in enumerate(features):
+            x = layer(x)
+            if index in (3, 8, 15, 22):
+                expected.append(x)
+    found = loss.extract(image)
+    assert [a.shape for a in found] == [a.shape for a in expected]
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_loss_is_the_sum_of_mean_squared_differences(weights: Path) -> None:
+    loss = PerceptualLoss(weights, ["relu2_2", "relu1_2"])
+    first, second = torch.rand(2, 1, 3, 16, 16) * 2 - 1
+    expected = sum(
+        (a - b).square().mean()
+        for a, b in zip(loss.extract(first), loss.extract(second), strict=True)
+    )
+    assert float(loss(first, second)) == pytest.approx(float(expected), rel=1e-4)
+    assert float(loss(first, first)) == 0
+
+
+def test_only_the_prediction_gets_a_gradient(weights: Path) -> None:
+    loss = PerceptualLoss(weights, ["relu1_2"])
+    prediction = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    truth = torch.ones(1, 3, 16, 16, requires_grad=True)
+    loss(prediction, truth).backward()
+    assert prediction.grad is not None
+    assert prediction.grad.abs().max() > 0
+    assert truth.grad is None
+    assert not any(weight.requires_grad for weight in loss.parameters())
+
+
+def test_only_the_layers_needed_are_read(weights: Path) -> None:
+    shallow = PerceptualLoss(weights, ["relu1_2"])
+    assert set(shallow.features) == {"0", "2"}
+
+
+def test_a_file_that_is_not_vgg16_is_refused(tmp_path: Path) -> None:
+    other, text = tmp_path / "other.pth", tmp_path / "text.pth"
+    torch.save({"features.0.weight": torch.zeros(1)}, other)
+    text.write_text("not weights")
+    for path in (other, text, tmp_path / "missing.pth"):
+        with pytest.raises(WeightsCorrupt, match="VGG16") as caught:
+            PerceptualLoss(path, ["relu1_2"])
+        assert caught.value.hint
+
+
+def test_an_unknown_layer_is_named(weights: Path) -> None:
+    with pytest.raises(ValueError, match="relu9_9"):
+        PerceptualLoss(weights, ["relu9_9"])
