@@ -1,0 +1,28 @@
+"""Pictures and sound in and out of files, through ffmpeg; numpy only, no faces."""
+
+from __future__ import annotations
+
+from pirctl.media.probe import MediaInfo, expected_frames, probe
+from pirctl.media.sound import read_sound, sound_duration_s, stream_sound, write_sound
+from pirctl.media.video import (
+    SYNTHETIC_COMMENT,
+    Crop,
+    VideoWriter,
+    check_video_name,
+    read_frames,
+)
+
+__all__ = [
+    "SYNTHETIC_COMMENT",
+    "Crop",
+    "MediaInfo",
+    "VideoWriter",
+    "check_video_name",
+    "expected_frames",
+    "probe",
+    "read_frames",
+    "read_sound",
+    "sound_duration_s",
+    "stream_sound",
+    "write_sound",
+]
