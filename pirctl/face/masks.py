@@ -7,6 +7,8 @@ and new speech fits whatever it needs. All masks are of the square crop.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -190,7 +192,8 @@ def paint_hull(
 
     # A box blur of odd width k reaches (k - 1) / 2 pixels; twice gives a smooth slope.
     reach = max(1, round(feather_px / 4))
-    solid_px = max(margin_px - 2 * reach - 1.5, 0.0)  # A drawn line covers a pixel more.
+    # A square window reaches further diagonally; a drawn line covers a pixel more.
+    solid_px = max(margin_px - 2 * math.sqrt(2) * reach - 1, 0.0)
     low = np.floor(points.min(0) - margin_px).astype(int) - 2
     high = np.ceil(points.max(0) + margin_px).astype(int) + 3
     low, high = np.clip(low, 0, size_px), np.clip(high, 0, size_px)
