@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pirctl.media.video import Crop
 from pirctl.tensors import check_shape
 
 
@@ -40,7 +41,7 @@ def paste_into_shot(
     shot: NDArray[np.uint8],
     crop: NDArray[np.uint8],
     mask: NDArray[np.float32],
-    box: tuple[int, int, int],
+    box: Crop,
 ) -> NDArray[np.uint8]:
     """Put the painted part of a crop back into the full shot at the shot's own resolution.
 
@@ -48,14 +49,14 @@ def paste_into_shot(
         shot: (H, W, 3) uint8, the source frame.
         crop: (S, S, 3) uint8, the repainted crop of any size.
         mask: (S, S) in [0, 1], the mask of the crop.
-        box: left, top and side of the crop in pixels of the shot; may reach outside it.
+        box: where the crop lies in the shot, in whole pixels; it may reach outside.
 
     Returns:
         (H, W, 3) uint8; equal to `shot` wherever the enlarged mask is 0.
     """
     import cv2
 
-    left, top, side = box
+    left, top, side = int(box.x), int(box.y), int(box.side)
     height, width = shot.shape[:2]
     x0, y0 = max(0, left), max(0, top)
     x1, y1 = min(width, left + side), min(height, top + side)

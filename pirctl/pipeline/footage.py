@@ -6,7 +6,7 @@ Only a short run of frames is in memory at any time, also when reading backwards
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def ping_pong(length: int, count: int) -> Iterator[int]:
 
 def read_ping_pong(
     path: Path, *, length: int, count: int, first: int = 0, reader: Reader = read_frames
-) -> Iterator[tuple[int, Frame]]:
+) -> Generator[tuple[int, Frame], None, None]:
     """Yield `count` pairs of frame number and frame, in the order of `ping_pong`.
 
     Args:
@@ -56,7 +56,9 @@ def read_ping_pong(
     yield from islice(pairs, count)
 
 
-def _endless(path: Path, length: int, first: int, reader: Reader) -> Iterator[tuple[int, Frame]]:
+def _endless(
+    path: Path, length: int, first: int, reader: Reader
+) -> Generator[tuple[int, Frame], None, None]:
     start, stop = 0, length
     while True:
         yield from _forwards(path, first + start, first + stop, reader)
@@ -70,7 +72,9 @@ def _endless(path: Path, length: int, first: int, reader: Reader) -> Iterator[tu
         start = 1  # frame 0 was the last one of the way back
 
 
-def _forwards(path: Path, start: int, stop: int, reader: Reader) -> Iterator[tuple[int, Frame]]:
+def _forwards(
+    path: Path, start: int, stop: int, reader: Reader
+) -> Generator[tuple[int, Frame], None, None]:
     number = start
     for frame in reader(path, start_frame=start, frames=stop - start):
         yield number, frame

@@ -34,7 +34,7 @@ class Face(Protocol):
         """Render I_F (B, C, size, size)."""
         ...
 
-    def upsample(self, feature_image: Tensor, z_id: Tensor, z_exp: Tensor) -> Tensor:
+    def upsample(self, feature_image: Tensor) -> Tensor:
         """Enlarge I_F to I_face (B, 3, H, W) in [-1, 1]."""
         ...
 
@@ -124,7 +124,7 @@ class Painter:
         native = self.face.feature_image(
             poses.z_id, self._upload(z_exp), poses.R, poses.t, poses.K, None
         )
-        face = self.face.upsample(native, poses.z_id, self._upload(z_exp))
+        face = self.face.upsample(native)
         painted = composite(pixels, self.renderer(masked, feature), weights)
         return Pictures(
             masked=_download(_to_bytes(masked)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -78,7 +78,7 @@ def paint_stream(
     *,
     batch_size: int,
     watch: Stopwatch | None = None,
-) -> Iterator[PaintedFrame]:
+) -> Generator[PaintedFrame, None, None]:
     """Repaint footage with a stream of expressions; as many frames as the shorter one has.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pirctl.media.video import Crop
 from pirctl.pipeline.composite import composite, paste_into_shot, to_network
 
 
@@ -42,7 +43,7 @@ def test_pasting_into_the_shot_changes_only_the_masked_part() -> None:
     crop = np.full((32, 32, 3), 200, np.uint8)
     mask = np.zeros((32, 32), np.float32)
     mask[16:24, 8:24] = 1
-    result = paste_into_shot(shot, crop, mask, (10, 5, 48))
+    result = paste_into_shot(shot, crop, mask, Crop(x=10, y=5, side=48))
     changed = (result != shot).any(axis=-1)
     rows, columns = np.nonzero(changed)
     # The mask scaled by 1.5, with one pixel for the interpolation.
@@ -56,7 +57,7 @@ def test_pasting_into_the_shot_changes_only_the_masked_part() -> None:
 def test_a_crop_that_reaches_outside_the_shot_is_cut() -> None:
     shot = np.zeros((20, 20, 3), np.uint8)
     crop = np.full((16, 16, 3), 90, np.uint8)
-    result = paste_into_shot(shot, crop, np.ones((16, 16), np.float32), (-8, 10, 16))
+    result = paste_into_shot(shot, crop, np.ones((16, 16), np.float32), Crop(x=-8, y=10, side=16))
     assert (result[10:, :8] == 90).all()
     assert (result[:10] == 0).all()
     assert (result[:, 8:] == 0).all()

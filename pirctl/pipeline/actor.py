@@ -1,0 +1,95 @@
+"""A target that can perform: its track and its three trained stages, loaded and ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.device import select_device
+from pirctl.face.masks import inpainting_mask
+from pirctl.face.model import FaceModel, load_face_model
+from pirctl.pipeline.expression import mouth_axes, speech_expression
+from pirctl.pipeline.painter import Painter
+from pirctl.pipeline.poses import rest_expression
+from pirctl.settings import MaskSettings, Settings
+from pirctl.target import Target, Track
+from pirctl.training.loading import load_audio_stage, load_face_stage, load_render_stage
+
+FloatArray = NDArray[np.float32]
+Express = Callable[[Path], Iterator[FloatArray]]
+"""Sound file -> chunks (t, E) of expressions, ceil(duration * frame rate) rows in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """What speech needs to become pictures of one person.
+
+    Attributes:
+        target: the target's folder.
+        settings: those the render stage was trained with.
+        painter: repaints frames.
+        express: turns a sound file into expressions.
+        mouth_axes: indices of the expression axes that speech moves.
+        training_frames: frames at the start of the clip that training has seen.
+    """
+
+    target: Target
+    settings: Settings
+    painter: Painter
+    express: Express
+    mouth_axes: tuple[int, ...]
+    training_frames: int
+
+    @property
+    def track(self) -> Track:
+        """The fitted face of every frame of the clip."""
+        return self.painter.track
+
+
+def load_actor(target: Target, device: str | None = None) -> Actor:
+    """Load the three trained stages of a target.
+
+    Args:
+        target: the target.
+        device: name of the device; the best there is if None.
+
+    Raises:
+        CheckpointError: a stage is not trained, damaged, or made for something else.
+        SettingsError: this machine has no such device.
+    """
+    where = select_device(device)
+    audio = load_audio_stage(target, where)
+    face = load_face_stage(target, where)
+    render = load_render_stage(target, where)
+    about, track = target.about, target.track()
+    model = load_face_model(about.face_model)
+    training_frames = render.about.train_frames
+    rest = rest_expression(track, training_frames)
+    painter = Painter(
+        track=track,
+        face=face.face,
+        renderer=render.renderer,
+        feature_size=render.settings.renderer.feature_size,
+        mask_of=partial(_mask, model, track, about.size_px, render.settings.mask),
+        device=where,
+    )
+    return Actor(
+        target=target,
+        settings=render.settings,
+        painter=painter,
+        express=lambda path: speech_expression(path, audio, track.z_id, rest),
+        mouth_axes=mouth_axes(model.expression_names),
+        training_frames=training_frames,
+    )
+
+
+def _mask(
+    model: FaceModel, track: Track, size_px: int, settings: MaskSettings, number: int
+) -> FloatArray:
+    R, t = track.R[number], track.t[number]
+    return inpainting_mask(model, track.z_id, R, t, track.K, size_px, settings)

@@ -1,0 +1,180 @@
+"""What is measured on painted frames, and how: lips against truth, pixels against truth.
+
+Correlation and landmark distance compare what the mouth reader sees in a picture with the tracked
+landmarks of the true frame, so every row, the truth's own included, contains the reader's error.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.face.compat import basicsr_metrics
+from pirctl.face.landmarks import eye_distance
+from pirctl.face.model import FaceModel
+from pirctl.pipeline.reader import (
+    MOUTH_20,
+    MouthReader,
+    correlation,
+    cut_patch,
+    lips_of,
+    opening,
+    patch_transforms,
+)
+from pirctl.target import Track
+
+ByteArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+LMD_SIZE_PX = 512
+"""Side of the crop in whose pixels the landmark distance is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One row of the table, over all frames with a usable face.
+
+    Attributes:
+        name: of the row.
+        correlation: of the mouth's opening with the truth's, over time; higher is better.
+        lmd_px: mean distance of the 20 mouth points from the truth's, both centred on their mean,
+            in pixels of a 512 crop; lower is better. Source: Chen et al. 2018, LMD, mean form.
+        psnr_db: of the whole crop, averaged over frames; None for the truth itself.
+        ssim: of the whole crop, averaged over frames; None for the truth itself.
+        mouth_psnr_db: of the pixels inside the mask.
+        mouth_ssim: of the smallest rectangle around the mask.
+    """
+
+    name: str
+    correlation: float
+    lmd_px: float
+    psnr_db: float | None
+    ssim: float | None
+    mouth_psnr_db: float | None
+    mouth_ssim: float | None
+
+
+class Scorer:
+    """Collects the frames of one row and scores them; holds mouth patches, not frames."""
+
+    def __init__(self, name: str, reader: MouthReader, track: Track, model: FaceModel, size: int):
+        """Start a row.
+
+        Args:
+            name: of the row.
+            reader: reads lips in pictures.
+            track: the target's track.
+            model: the face model of the track.
+            size: side of the crop in pixels.
+        """
+        self.name = name
+        self._reader = reader
+        self._track = track
+        self._transforms = patch_transforms(track, model)
+        self._scale = LMD_SIZE_PX / size
+        self._patches: list[ByteArray] = []
+        self._shown: list[int] = []
+        self._true: list[int] = []
+        self._pixels: list[tuple[float, float, float, float]] = []
+
+    def add(
+        self,
+        number: int,
+        frame: ByteArray,
+        truth: ByteArray | None = None,
+        mask: FloatArray | None = None,
+        *,
+        pose_number: int | None = None,
+    ) -> None:
+        """Score a frame.
+
+        Args:
+            number: the true frame that it is compared with; skipped without a usable face.
+            frame: (H, W, 3) uint8.
+            truth: (H, W, 3) uint8; None leaves the pixel scores out.
+            mask: (H, W) the region that was repainted, in [0, 1].
+            pose_number: the frame whose head pose is shown, if it is not `number`.
+        """
+        shown = number if pose_number is None else pose_number
+        if not (self._track.valid[number] and self._track.valid[shown]):
+            return
+        self._patches.append(cut_patch(frame, self._transforms[shown]))
+        self._shown.append(shown)
+        self._true.append(number)
+        if truth is not None and mask is not None:
+            self._pixels.append(_compare(frame, truth, mask))
+
+    def openings(self) -> tuple[FloatArray, FloatArray]:
+        """Opening of the mouth as read and in truth, both in units of the eye distance."""
+        read, truth, eyes_read, eyes_true = self._lips()
+        return opening(read) / eyes_read, opening(truth) / eyes_true
+
+    def score(self) -> Score:
+        """Score of all frames so far."""
+        if not self._true:
+            raise ValueError(f"row {self.name!r}: no frame with a usable face")
+        read, truth, eyes_read, eyes_true = self._lips()
+        means = np.mean(self._pixels, axis=0).tolist() if self._pixels else [None] * 4
+        return Score(
+            name=self.name,
+            correlation=correlation(opening(read) / eyes_read, opening(truth) / eyes_true),
+            lmd_px=landmark_distance(read[:, MOUTH_20], truth[:, MOUTH_20]) * self._scale,
+            psnr_db=means[0],
+            ssim=means[1],
+            mouth_psnr_db=means[2],
+            mouth_ssim=means[3],
+        )
+
+    def _lips(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        landmarks = self._track.landmarks
+        read = self._reader.read(np.stack(self._patches), self._transforms[self._shown])
+        truth = lips_of(landmarks[self._true])
+        return (
+            read,
+            truth,
+            eye_distance(landmarks[self._shown]),
+            eye_distance(landmarks[self._true]),
+        )
+
+
+def landmark_distance(first: FloatArray, second: FloatArray) -> float:
+    """Mean distance of points (T, P, 2), each set moved so that its mean is at the origin.
+
+    Source: Chen et al. 2018 (ECCV), the mean form; without the centring, the error of the head's
+    pose would dominate.
+    """
+    first, second = (points - points.mean(1, keepdims=True) for points in (first, second))
+    return float(np.linalg.norm(first - second, axis=-1).mean())
+
+
+def psnr_inside(frame: ByteArray, truth: ByteArray, inside: NDArray[np.bool_]) -> float:
+    """PSNR in dB of the pixels where `inside` (H, W) is true; at most 100 for equal pixels."""
+    difference = frame[inside].astype(np.float64) - truth[inside]
+    error = float((difference**2).mean()) if difference.size else 0.0
+    return min(100.0, 10 * math.log10(255**2 / error)) if error else 100.0
+
+
+def _compare(
+    frame: ByteArray, truth: ByteArray, mask: FloatArray
+) -> tuple[float, float, float, float]:
+    calculate_psnr, calculate_ssim = basicsr_metrics()
+    psnr = min(100.0, calculate_psnr(frame, truth, crop_border=0))
+    ssim = calculate_ssim(frame, truth, crop_border=0)
+    inside = mask > 0.5
+    if not inside.any():
+        return psnr, ssim, 100.0, 1.0
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    # SSIM looks at windows of 11 pixels, so the rectangle has at least that side.
+    box = (_span(rows, frame.shape[0]), _span(columns, frame.shape[1]))
+    mouth_ssim = calculate_ssim(frame[box], truth[box], crop_border=0)
+    return psnr, ssim, psnr_inside(frame, truth, inside), mouth_ssim
+
+
+def _span(occupied: NDArray[np.intp], limit: int, least: int = 16) -> slice:
+    start, stop = int(occupied[0]), int(occupied[-1]) + 1
+    missing = max(0, least - (stop - start))
+    start = max(0, start - missing // 2)
+    return slice(start, min(limit, max(stop, start + least)))

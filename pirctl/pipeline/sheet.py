@@ -1,0 +1,110 @@
+"""The contact sheet of an evaluation: what goes in, what comes out, and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.files import atomic_file
+from pirctl.media.video import read_frames
+from pirctl.pipeline.actor import Actor
+from pirctl.pipeline.poses import drive
+
+ByteArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+ROWS = ("truth", "masked frame", "implicit face", "output", "mouth, output", "mouth, truth")
+"""Rows of the sheet. The held-out frame is both the truth and the source of the masked frame."""
+
+_COLUMNS = 7
+
+
+def evaluation_sheet(
+    actor: Actor, expressions: Sequence[FloatArray], first: int, total: int, path: Path
+) -> None:
+    """Draw the held-out frames at evenly spread times.
+
+    Args:
+        actor: the loaded target.
+        expressions: chunks (t, E) predicted from the held-out sound.
+        first: number of the first held-out frame.
+        total: held-out frames.
+        path: the PNG to write.
+    """
+    speech = np.concatenate(list(expressions))[:total]
+    offsets = np.unique(np.linspace(0, len(speech) - 1, _COLUMNS + 2).round().astype(int)[1:-1])
+    numbers = [first + int(offset) for offset in offsets]
+    truths = np.stack([_frame(actor, number) for number in numbers])
+    z_exp = drive(actor.track.z_exp[numbers], speech[offsets], actor.mouth_axes)
+    shown = actor.painter.pictures(numbers, truths, z_exp)
+    masks = actor.painter.masks(numbers)
+    size = truths.shape[1]
+    close = [
+        np.stack([enlarge(image, mask, size) for image, mask in zip(images, masks, strict=True)])
+        for images in (shown.painted, truths)
+    ]
+    rows = [truths, shown.masked, shown.face, shown.painted, *close]
+    rate = actor.settings.media.frame_rate
+    times = [f"{number / rate:.2f} s" for number in numbers]
+    write_sheet(path, rows, row_names=ROWS, column_names=times)
+
+
+def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:
+    """Cut a square around the masked region out of (H, W, 3) and resize it to `size`."""
+    import cv2
+
+    rows, columns = np.nonzero(mask > 0.5)
+    if not len(rows):
+        return np.zeros((size, size, 3), np.uint8)
+    height, width = mask.shape
+    side = min(height, width, max(int(np.ptp(rows)), int(np.ptp(columns))) + 1)
+    top = int(np.clip((rows.min() + rows.max()) // 2 - side // 2, 0, height - side))
+    left = int(np.clip((columns.min() + columns.max()) // 2 - side // 2, 0, width - side))
+    part = image[top : top + side, left : left + side]
+    return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def write_sheet(
+    path: Path,
+    rows: Sequence[ByteArray],
+    *,
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+) -> None:
+    """Write pictures in rows and columns, with captions, as a PNG.
+
+    Args:
+        path: the PNG.
+        rows: one (N, S, S, 3) uint8 array per row.
+        row_names: captions at the left, one per row.
+        column_names: captions at the top, N of them.
+    """
+    import cv2
+
+    band, margin, gap = 24, 132, 4
+    count, side = rows[0].shape[:2]
+    height = band + len(rows) * (side + gap)
+    sheet = np.full((height, margin + count * (side + gap), 3), 255, np.uint8)
+
+    def write(text: str, x: int, y: int) -> None:
+        cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+
+    for column, name in enumerate(column_names):
+        write(name, margin + column * (side + gap) + 4, band - 8)
+    for row, (images, name) in enumerate(zip(rows, row_names, strict=True)):
+        top = band + row * (side + gap)
+        write(name, 4, top + side // 2)
+        for column, image in enumerate(images):
+            left = margin + column * (side + gap)
+            sheet[top : top + side, left : left + side] = image
+    coded, bytes_ = cv2.imencode(".png", sheet[..., ::-1])
+    assert coded
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(bytes_.tobytes())
+
+
+def _frame(actor: Actor, number: int) -> ByteArray:
+    return next(read_frames(actor.target.frames_path, start_frame=number, frames=1))
