@@ -7,8 +7,6 @@ and new speech fits whatever it needs. All masks are of the square crop.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -192,8 +190,7 @@ def paint_hull(
 
     # A box blur of odd width k reaches (k - 1) / 2 pixels; twice gives a smooth slope.
     reach = max(1, round(feather_px / 4))
-    # A square window reaches further diagonally; a drawn line covers a pixel more.
-    solid_px = max(margin_px - 2 * math.sqrt(2) * reach - 1, 0.0)
+    solid_px = max(margin_px - 2 * reach - 1, 0.0)  # A drawn line covers a pixel more.
     low = np.floor(points.min(0) - margin_px).astype(int) - 2
     high = np.ceil(points.max(0) + margin_px).astype(int) + 3
     low, high = np.clip(low, 0, size_px), np.clip(high, 0, size_px)
@@ -216,8 +213,9 @@ def paint_hull(
     for _ in range(2):
         soft = cv2.blur(soft, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_CONSTANT)
     soft *= 1 / 255
-    # Sums of a moving window leave dust of 1e-7 where there is nothing.
-    soft[soft < 1e-4] = 0
+    # Moving sums leave dust, and a square window reaches further diagonally: cut off what 8 bits
+    # would not show.
+    soft[soft < 1 / 255] = 0
     np.clip(soft, 0, 1, out=soft)
     soft[soft > 1 - 1e-4] = 1
     inner = soft[room : height - room, room : width - room]
