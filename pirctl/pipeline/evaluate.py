@@ -19,6 +19,7 @@ import wave
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import TargetError
-from pirctl.face.model import FaceModel, load_face_model
+from pirctl.face.model import load_face_model
 from pirctl.files import atomic_file
 from pirctl.media.video import read_frames
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.footage import read_ping_pong
 from pirctl.pipeline.poses import mean_expression
-from pirctl.pipeline.reader import MOST_FRAMES, MouthReader, fit_reader
+from pirctl.pipeline.reader import MOST_FRAMES, ReadLips, fit_reader, own_reader
 from pirctl.pipeline.scores import Score, Scorer
 from pirctl.pipeline.sheet import evaluation_sheet
 from pirctl.pipeline.stream import PaintedFrame, paint_stream
@@ -85,7 +86,7 @@ def evaluate(
     actor: Actor,
     folder: Path | None = None,
     *,
-    model: FaceModel | None = None,
+    read: ReadLips | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> EvaluateReport:
     """Measure a trained target on its held-out frames.
@@ -93,7 +94,7 @@ def evaluate(
     Args:
         actor: the loaded target.
         folder: where `scores.json` and `sheet.png` go; `evaluate` in the target's folder if None.
-        model: the face model of the track; loaded if None.
+        read: reads lips in pictures; fitted to the target's training frames if None.
         on_progress: is told about every frame of every row.
 
     Raises:
@@ -103,12 +104,8 @@ def evaluate(
     first, total = actor.training_frames, actor.track.frames - actor.training_frames
     _check(actor, total)
     folder = target.folder / "evaluate" if folder is None else folder
-    model = load_face_model(target.about.face_model) if model is None else model
-    reader = _fit(actor, model, on_progress)
-    size = target.about.size_px
-
-    def scorer(name: str) -> Scorer:
-        return Scorer(name, reader, track, model, size)
+    read = _fit(actor, on_progress) if read is None else read
+    scorer = partial(Scorer, read=read, track=track, size_px=target.about.size_px)
 
     with tempfile.TemporaryDirectory(prefix="pirctl-") as temporary:
         right, wrong = Path(temporary) / "right.wav", Path(temporary) / "wrong.wav"
@@ -187,7 +184,8 @@ def _check(actor: Actor, total: int) -> None:
         raise TargetError(f"target {name!r}: no usable face in the held-out frames", hint=again)
 
 
-def _fit(actor: Actor, model: FaceModel, on_progress: OnProgress) -> MouthReader:
+def _fit(actor: Actor, on_progress: OnProgress) -> ReadLips:
+    model = load_face_model(actor.target.about.face_model)
     count = actor.training_frames
     stride = -(-count // MOST_FRAMES)
 
@@ -197,7 +195,7 @@ def _fit(actor: Actor, model: FaceModel, on_progress: OnProgress) -> MouthReader
             if number % stride == 0:
                 yield number, frame
 
-    return fit_reader(footage(), actor.track, model)
+    return own_reader(fit_reader(footage(), actor.track, model), actor.track, model)
 
 
 def _truth(actor: Actor, first: int, total: int) -> Iterator[tuple[int, ByteArray]]:

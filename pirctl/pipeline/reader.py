@@ -12,8 +12,10 @@ as the row `truth`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,11 +24,16 @@ from numpy.typing import NDArray
 from pirctl.face.camera import project, transform
 from pirctl.face.landmarks import LANDMARKS_68, LIPS_INNER, LIPS_OUTER
 from pirctl.face.model import FaceModel
+from pirctl.face.track import MediapipeDetector
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
+
+ReadLips = Callable[[ByteArray, int], FloatArray | None]
+"""A frame (H, W, 3) and the number of the frame whose head pose it shows -> its lips (40, 2) in
+pixels of the crop, the points of `LIP_POINTS`; None where they cannot be read."""
 
 LIP_POINTS = (*LIPS_OUTER, *LIPS_INNER)
 """Mesh points that are read: the outer ring, then the inner one."""
@@ -210,6 +217,34 @@ def to_patch(points: FloatArray, crop_from_patch: FloatArray) -> FloatArray:
     inverse = np.linalg.inv(crop_from_patch[:, :, :2])
     shifted = points - crop_from_patch[:, None, :, 2]
     return np.asarray(np.einsum("tij,tlj->tli", inverse, shifted), dtype=np.float32)
+
+
+def own_reader(reader: MouthReader, track: Track, model: FaceModel) -> ReadLips:
+    """Let a fitted reader look at whole frames."""
+    transforms = patch_transforms(track, model)
+
+    def read(frame: ByteArray, number: int) -> FloatArray | None:
+        patch = cut_patch(frame, transforms[number])
+        return reader.read(patch[None], transforms[number][None])[0]
+
+    return read
+
+
+@contextmanager
+def mediapipe_reader(model_path: Path) -> Generator[ReadLips, None, None]:
+    """Read lips with MediaPipe, a judge that has never seen the target.
+
+    Raises:
+        WeightsMissing: no such file.
+    """
+    with closing(MediapipeDetector(model_path)) as detector:
+
+        def read(frame: ByteArray, number: int) -> FloatArray | None:
+            faces = detector.detect(frame)
+            largest = max(faces, key=lambda points: float(np.ptp(points[:, 1])), default=None)
+            return None if largest is None else lips_of(largest[None])[0]
+
+        yield read
 
 
 def lips_of(landmarks: FloatArray) -> FloatArray:

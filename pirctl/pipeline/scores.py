@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 
 from pirctl.face.compat import basicsr_metrics
 from pirctl.face.landmarks import eye_distance
-from pirctl.face.model import FaceModel
-from pirctl.pipeline.reader import (
-    MOUTH_20,
-    MouthReader,
-    correlation,
-    cut_patch,
-    lips_of,
-    opening,
-    patch_transforms,
-)
+from pirctl.pipeline.reader import MOUTH_20, ReadLips, correlation, lips_of, opening
 from pirctl.target import Track
 
 ByteArray = NDArray[np.uint8]
@@ -58,24 +49,22 @@ class Score:
 
 
 class Scorer:
-    """Collects the frames of one row and scores them; holds mouth patches, not frames."""
+    """Collects the frames of one row and scores them; keeps lips and numbers, not frames."""
 
-    def __init__(self, name: str, reader: MouthReader, track: Track, model: FaceModel, size: int):
+    def __init__(self, name: str, read: ReadLips, track: Track, size_px: int) -> None:
         """Start a row.
 
         Args:
             name: of the row.
-            reader: reads lips in pictures.
+            read: reads lips in pictures.
             track: the target's track.
-            model: the face model of the track.
-            size: side of the crop in pixels.
+            size_px: side of the crop in pixels.
         """
         self.name = name
-        self._reader = reader
+        self._read = read
         self._track = track
-        self._transforms = patch_transforms(track, model)
-        self._scale = LMD_SIZE_PX / size
-        self._patches: list[ByteArray] = []
+        self._scale = LMD_SIZE_PX / size_px
+        self._lips: list[FloatArray] = []
         self._shown: list[int] = []
         self._true: list[int] = []
         self._pixels: list[tuple[float, float, float, float]] = []
@@ -101,42 +90,35 @@ class Scorer:
         shown = number if pose_number is None else pose_number
         if not (self._track.valid[number] and self._track.valid[shown]):
             return
-        self._patches.append(cut_patch(frame, self._transforms[shown]))
-        self._shown.append(shown)
-        self._true.append(number)
+        lips = self._read(frame, shown)
+        if lips is not None:
+            self._lips.append(lips)
+            self._shown.append(shown)
+            self._true.append(number)
         if truth is not None and mask is not None:
             self._pixels.append(_compare(frame, truth, mask))
 
     def openings(self) -> tuple[FloatArray, FloatArray]:
-        """Opening of the mouth as read and in truth, both in units of the eye distance."""
-        read, truth, eyes_read, eyes_true = self._lips()
-        return opening(read) / eyes_read, opening(truth) / eyes_true
+        """Opening of the mouth as read and in truth (T,), both in units of the eye distance."""
+        landmarks = self._track.landmarks
+        read = opening(np.stack(self._lips)) / eye_distance(landmarks[self._shown])
+        truth = opening(lips_of(landmarks[self._true])) / eye_distance(landmarks[self._true])
+        return read, truth
 
     def score(self) -> Score:
         """Score of all frames so far."""
-        if not self._true:
-            raise ValueError(f"row {self.name!r}: no frame with a usable face")
-        read, truth, eyes_read, eyes_true = self._lips()
+        if not self._lips:
+            raise ValueError(f"row {self.name!r}: the lips could be read in no frame")
+        read, truth = np.stack(self._lips), lips_of(self._track.landmarks[self._true])
         means = np.mean(self._pixels, axis=0).tolist() if self._pixels else [None] * 4
         return Score(
             name=self.name,
-            correlation=correlation(opening(read) / eyes_read, opening(truth) / eyes_true),
+            correlation=correlation(*self.openings()),
             lmd_px=landmark_distance(read[:, MOUTH_20], truth[:, MOUTH_20]) * self._scale,
             psnr_db=means[0],
             ssim=means[1],
             mouth_psnr_db=means[2],
             mouth_ssim=means[3],
-        )
-
-    def _lips(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        landmarks = self._track.landmarks
-        read = self._reader.read(np.stack(self._patches), self._transforms[self._shown])
-        truth = lips_of(landmarks[self._true])
-        return (
-            read,
-            truth,
-            eye_distance(landmarks[self._shown]),
-            eye_distance(landmarks[self._true]),
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.files import atomic_file
+from pirctl.face.draw import contact_sheet, draw_text, write_image
 from pirctl.media.video import read_frames
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.poses import drive
@@ -48,8 +48,12 @@ def evaluation_sheet(
     ]
     rows = [truths, shown.masked, shown.face, shown.painted, *close]
     rate = actor.settings.media.frame_rate
-    times = [f"{number / rate:.2f} s" for number in numbers]
-    write_sheet(path, rows, row_names=ROWS, column_names=times)
+    pictures = [list(row) for row in rows]
+    pictures[0] = [
+        draw_text(image, f"{number / rate:.2f} s")
+        for image, number in zip(pictures[0], numbers, strict=True)
+    ]
+    write_image(path, contact_sheet(pictures, captions=ROWS, side_px=min(256, size)))
 
 
 def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:
@@ -65,45 +69,6 @@ def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:
     left = int(np.clip((columns.min() + columns.max()) // 2 - side // 2, 0, width - side))
     part = image[top : top + side, left : left + side]
     return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def write_sheet(
-    path: Path,
-    rows: Sequence[ByteArray],
-    *,
-    row_names: Sequence[str],
-    column_names: Sequence[str],
-) -> None:
-    """Write pictures in rows and columns, with captions, as a PNG.
-
-    Args:
-        path: the PNG.
-        rows: one (N, S, S, 3) uint8 array per row.
-        row_names: captions at the left, one per row.
-        column_names: captions at the top, N of them.
-    """
-    import cv2
-
-    band, margin, gap = 24, 132, 4
-    count, side = rows[0].shape[:2]
-    height = band + len(rows) * (side + gap)
-    sheet = np.full((height, margin + count * (side + gap), 3), 255, np.uint8)
-
-    def write(text: str, x: int, y: int) -> None:
-        cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-
-    for column, name in enumerate(column_names):
-        write(name, margin + column * (side + gap) + 4, band - 8)
-    for row, (images, name) in enumerate(zip(rows, row_names, strict=True)):
-        top = band + row * (side + gap)
-        write(name, 4, top + side // 2)
-        for column, image in enumerate(images):
-            left = margin + column * (side + gap)
-            sheet[top : top + side, left : left + side] = image
-    coded, bytes_ = cv2.imencode(".png", sheet[..., ::-1])
-    assert coded
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(bytes_.tobytes())
 
 
 def _frame(actor: Actor, number: int) -> ByteArray:

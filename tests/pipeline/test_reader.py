@@ -5,15 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
-from pirctl.face.landmarks import LIPS_INNER, LIPS_OUTER
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.pipeline import reader
 from pirctl.target import Track
+from tests.pipeline.drawn import SIZE, draw, make_track
 
-SIZE, FRAMES = 192, 140
+FRAMES = 140
 
 
 @pytest.fixture(scope="module")
@@ -23,40 +21,12 @@ def model() -> FaceModel:
 
 @pytest.fixture(scope="module")
 def track(model: FaceModel) -> Track:
-    rng = np.random.default_rng(4)
-    z_exp = np.zeros((FRAMES, model.expression_width), np.float32)
-    for name, most in (("jawOpen", 0.6), ("mouthPucker", 0.5), ("mouthSmileLeft", 0.4)):
-        z_exp[:, model.axis(name)] = rng.uniform(0, most, FRAMES)
-    z_id = np.zeros(model.identity_width, np.float32)
-    R = FLIP @ rotation_from_vector(torch.from_numpy(rng.normal(0, 0.06, (FRAMES, 3))).float())
-    t = torch.from_numpy(rng.normal(0, 0.1, (FRAMES, 3))).float() + torch.tensor([0.0, 0.0, 8.0])
-    K = intrinsics(2.2 * SIZE, SIZE)
-    vertices = model.vertices(torch.from_numpy(z_id), torch.from_numpy(z_exp))
-    return Track(
-        landmarks=project(transform(R, t, vertices), K).numpy(),
-        valid=np.ones(FRAMES, bool),
-        z_id=z_id,
-        z_exp=z_exp,
-        R=R.numpy(),
-        t=t.numpy(),
-        K=K.numpy(),
-        error_px=np.zeros(FRAMES, np.float32),
-    )
-
-
-def _draw(landmarks: np.ndarray) -> np.ndarray:
-    """Skin, lips, and the dark inside of the mouth."""
-    frame = np.full((SIZE, SIZE, 3), (205, 160, 140), np.uint8)
-    for ring, colour in ((LIPS_OUTER, (170, 80, 80)), (LIPS_INNER, (40, 10, 10))):
-        points = np.rint(landmarks[list(ring)] * 16 - 8).astype(np.int32)
-        cv2.fillPoly(frame, [points], colour, lineType=cv2.LINE_AA, shift=4)
-    noise = np.random.default_rng(int(landmarks[0, 0] * 1000)).normal(0, 3, frame.shape)
-    return np.clip(cv2.GaussianBlur(frame, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)
+    return make_track(model, FRAMES)
 
 
 @pytest.fixture(scope="module")
 def frames(track: Track) -> list[np.ndarray]:
-    return [_draw(landmarks) for landmarks in track.landmarks]
+    return [draw(landmarks) for landmarks in track.landmarks]
 
 
 @pytest.fixture(scope="module")
