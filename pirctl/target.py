@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,8 @@ class TargetAbout:
     """What labelled the pixels: `bisenet` or `geometry`."""
     preset: str
     """Preset named when the target was made."""
-    inputs: str = ""
-    """Digest of everything the content depends on; equal digest, nothing to redo."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Digest of what each part was made from; an equal digest means nothing to redo."""
     consent: str = ""
     """Who agreed to the use of this person's likeness, in the user's own words."""
     format: int = FORMAT
@@ -97,7 +97,8 @@ class Track:
         R: (T, 3, 3) rotations camera from model.
         t: (T, 3) translations in dm, camera space.
         K: (3, 3) intrinsics in pixels of the crop.
-        error_px: (T,) root mean square distance of landmarks and fit, in pixels of the crop.
+        error_px: (T,) mean distance of landmarks and fit in pixels of the crop; NaN where not
+            valid.
     """
 
     landmarks: FloatArray
@@ -124,6 +125,9 @@ class Track:
     def frames(self) -> int:
         """Frames T."""
         return len(self.valid)
+
+
+_TRACK_NAMES = tuple(part.name for part in fields(Track))
 
 
 @dataclass(frozen=True)
@@ -192,10 +196,9 @@ class Target:
                 f"{self.track_path}: not found, the target is incomplete",
                 hint="pirctl preprocess VIDEO --force",
             )
-        wanted = [field.name for field in fields(Track)]
         try:
             with safe_open(self.track_path, framework="np") as file:
-                arrays: dict[str, Any] = {name: file.get_tensor(name) for name in wanted}
+                arrays: dict[str, Any] = {name: file.get_tensor(name) for name in _TRACK_NAMES}
             arrays["valid"] = arrays["valid"].astype(bool)
             return Track(**arrays)
         except (SafetensorError, ValueError) as error:
@@ -207,9 +210,9 @@ class Target:
     def write_track(self, track: Track) -> None:
         """Write `track.safetensors`."""
         arrays = {}
-        for field in fields(Track):
-            kind = np.uint8 if field.name == "valid" else np.float32
-            arrays[field.name] = np.ascontiguousarray(getattr(track, field.name), dtype=kind)
+        for name in _TRACK_NAMES:
+            kind = np.uint8 if name == "valid" else np.float32
+            arrays[name] = np.ascontiguousarray(getattr(track, name), dtype=kind)
         with atomic_file(self.track_path) as temporary:
             save_file(arrays, temporary, metadata={"format": str(FORMAT)})
 
@@ -316,19 +319,19 @@ def _read_about(path: Path) -> TargetAbout:
             f"{path}: format {number} is newer than this program's ({FORMAT})",
             hint="update pirctl",
         )
-    kinds: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+    kinds = {"str": str, "int": int, "float": float, "bool": bool, "dict[str, str]": dict}
     problems, values = [], {}
-    for field in fields(TargetAbout):
-        if field.name not in content:
-            if field.name not in ("inputs", "consent", "format"):
-                problems.append(f"{field.name} is missing")
+    for part in fields(TargetAbout):
+        if part.name not in content:
+            if part.name not in ("inputs", "consent", "format"):
+                problems.append(f"{part.name} is missing")
             continue
-        value, kind = content.pop(field.name), kinds[str(field.type)]
+        value, kind = content.pop(part.name), kinds[str(part.type)]
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
-            problems.append(f"{field.name} is {value!r}, expected {kind.__name__}")
-        values[field.name] = value
+            problems.append(f"{part.name} is {value!r}, expected {kind.__name__}")
+        values[part.name] = value
     problems += [f"{key}: unknown key" for key in content]
     if problems:
         raise TargetError(f"{path}: {'; '.join(problems)}", hint=remake)

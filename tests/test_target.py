@@ -36,6 +36,7 @@ ABOUT = TargetAbout(
     face_model_hash="abc",
     parser="geometry",
     preset="paper",
+    inputs={"track": "12ab", "fit": "1e5"},
     consent="Zoë, in writing",
 )
 
