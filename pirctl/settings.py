@@ -279,6 +279,10 @@ class TrainSettings:
     """Seconds at the end of the clip that never enter training."""
     jitter_px: float = 3.0
     """Bound s of the camera jitter of the render stage, in pixels of a 512 crop (eq. 1)."""
+    render_window: float = 1.0
+    """Side of the square around the mask that the render stage learns on, as a share of the crop.
+
+    1: the whole frame, as in the paper. Less is faster; the mask always fits."""
     preview_every: int = 250
     """Steps between previews."""
     checkpoint_every: int = 500
@@ -293,6 +297,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _at_least(self, 0, "seed", "holdout_s", "jitter_px")
         _at_least(self, 1, "preview_every", "checkpoint_every")
+        if not 0 < self.render_window <= 1:
+            raise ValueError(f"render_window is {self.render_window}, it must be in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

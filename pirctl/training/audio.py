@@ -127,8 +127,8 @@ class AudioTrainer:
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         """One update on the windows at `positions`."""
         chosen = self.settings.audio2exp
-        starts = positions * self.window + torch.randint(self.window, (len(positions),))
-        starts = starts.clamp(max=self.speech.frames - self.window).tolist()
+        drawn = positions * self.window + torch.randint(self.window, (len(positions),))
+        starts: list[int] = drawn.clamp(max=self.speech.frames - self.window).tolist()
         truth = torch.stack([self.speech.z_exp[at : at + self.window] for at in starts])
         valid = torch.stack([self.speech.valid[at : at + self.window] for at in starts])
         features = self._features(self.encoder, starts, self.window)

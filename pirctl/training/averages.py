@@ -32,7 +32,8 @@ class Averages:
     def update(self, step: int) -> None:
         """Move the averages towards the weights as they are after step `step` (from 0)."""
         decay = average_decay(self.half_life_steps, step)
-        averaged, trained = [], []
+        averaged: list[Tensor] = []
+        trained: list[Tensor] = []
         for name, network in self._trained.items():
             pairs = zip(network.parameters(), self.networks[name].parameters(), strict=True)
             for source, average in pairs:

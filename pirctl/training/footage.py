@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pirctl.errors import SettingsError, TargetError
 from pirctl.face.landmarks import LIPS_OUTER
-from pirctl.face.masks import head_mask, inpainting_mask
+from pirctl.face.masks import MaskPainter, head_mask
 from pirctl.face.model import FaceModel
 from pirctl.media.video import read_frames
 from pirctl.progress import OnProgress, Progress, ignore_progress
@@ -181,10 +181,9 @@ def _draw(
         for labels in _exactly(target.parsing_path, frames, gray=True):
             yield head_mask(labels).astype(np.uint8) * 255
     elif name == "mask":
+        painter = MaskPainter(model, track.z_id, track.K, size, mask_settings)
         for number in range(frames):
-            mask = inpainting_mask(
-                model, track.z_id, track.R[number], track.t[number], track.K, size, mask_settings
-            )
+            mask = painter.paint(track.R[number], track.t[number])
             yield np.rint(mask * 255).astype(np.uint8)
     elif name == "mouth":
         for number in range(frames):

@@ -128,10 +128,14 @@ def load_stage(
     target: Target, stage: str, device: torch.device
 ) -> AudioStage | FaceStage | RenderStage:
     """The trained stage of that name; see the three functions above."""
-    loaders = {"audio": load_audio_stage, "face": load_face_stage, "render": load_render_stage}
-    if stage not in loaders:
-        raise ValueError(f"stage {stage!r}, must be one of {', '.join(STAGES)}")
-    return loaders[stage](target, device)  # type: ignore[operator,no-any-return]
+    match stage:
+        case "audio":
+            return load_audio_stage(target, device)
+        case "face":
+            return load_face_stage(target, device)
+        case "render":
+            return load_render_stage(target, device)
+    raise ValueError(f"stage {stage!r}, must be one of {', '.join(STAGES)}")
 
 
 def check_trained(target: Target, stages: tuple[str, ...] = STAGES) -> None:

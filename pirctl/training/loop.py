@@ -61,16 +61,30 @@ class Phase:
 class Trainer(Protocol):
     """What a stage brings to the loop."""
 
-    stage: str
-    """`audio`, `face` or `render`."""
-    samples: int
-    """Samples in an epoch."""
-    networks: Mapping[str, nn.Module]
-    """Everything that has a state to save, by name."""
-    exported: Sequence[str]
-    """Names of the networks that are used after training; these are averaged."""
-    optimisers: Mapping[str, torch.optim.Optimizer]
-    """One per group of networks that is updated together."""
+    @property
+    def stage(self) -> str:
+        """`audio`, `face` or `render`."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """Samples in an epoch."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Everything that has a state to save, by name."""
+        ...
+
+    @property
+    def exported(self) -> Sequence[str]:
+        """Names of the networks that are used after training; these are averaged."""
+        ...
+
+    @property
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """One per group of networks that is updated together."""
+        ...
 
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         """The updates of one step; each is made before the next one is asked for.

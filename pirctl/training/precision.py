@@ -16,7 +16,7 @@ def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device computes convolutions in bfloat16 faster than in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         # Without these instructions oneDNN emulates bfloat16, slower than float32.
         abilities = torch.cpu.get_capabilities()

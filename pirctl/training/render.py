@@ -4,7 +4,9 @@ The implicit face is frozen. Every step renders it anew under slightly shifted i
 the renderer learns to trust what I_F shows and not exactly where.
 
 The losses are computed on the composite, the prediction inside the mask and the frame outside:
-outside, the pixels of the result are the original's anyway, so all capacity goes inside.
+outside, the pixels of the result are the original's anyway, so all capacity goes inside. With
+`train.render_window` below 1 only a square around the mask is computed, at a place drawn anew every
+step; the renderer has no normalisation over the frame, so its weights serve whole frames too.
 
 Source: Huang et al. 2023 (PIR), section 3.3, eqs. 1 and 4 to 6.
 """
@@ -14,12 +16,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pirctl.face.camera import jitter_intrinsics
+from pirctl.face.camera import jitter_intrinsics, scale_intrinsics
 from pirctl.networks.discriminator import MultiscaleDiscriminator
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.perceptual import PerceptualLoss
@@ -73,19 +76,17 @@ class RenderTrainer:
         self.perceptual = perceptual
         self.samples = len(footage.usable)
         self.planes = _Planes(self.face, footage, settings)
+        self.windows = Windows(footage, settings)
         torch.manual_seed(settings.train.seed)
-        self.renderer = Renderer(
-            settings.renderer, settings.face.feature_channels, footage.size_px
-        ).to(footage.device, memory_format=torch.channels_last)
+        self.renderer = _renderer(settings, self.windows.side_px).to(footage.device)
+        self.whole = _renderer(settings, footage.size_px).to(footage.device)
         self.networks: dict[str, nn.Module] = {"renderer": self.renderer}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "renderer": adam(self.renderer, settings, self.stage)
         }
         self.discriminator: MultiscaleDiscriminator | None = None
         if settings.loss.adversarial or settings.loss.feature_matching:
-            self.discriminator = MultiscaleDiscriminator(settings.discriminator).to(
-                footage.device, memory_format=torch.channels_last
-            )
+            self.discriminator = MultiscaleDiscriminator(settings.discriminator).to(footage.device)
             self.adversarial = Adversarial()
             self.networks["discriminator"] = self.discriminator
             self.optimisers["discriminator"] = adam(self.discriminator, settings, self.stage)
@@ -94,13 +95,17 @@ class RenderTrainer:
         """The renderer's update, then the discriminator's, on the frames at `positions`."""
         footage, loss = self.footage, self.settings.loss
         numbers = footage.usable[positions]
-        truth, mask = footage.pictures(numbers), footage.map("mask", numbers)
-        image = self._paint(self.renderer, numbers, truth, mask, self._jittered(len(numbers)))
+        corners = self.windows.draw(numbers)
+        truth = self.windows.cut(footage.pictures(numbers), corners)
+        mask = self.windows.cut(footage.map("mask", numbers), corners)
+        K = self.windows.intrinsics(self._jittered(len(numbers)), corners)
+        image = self._paint(self.renderer, numbers, truth, mask, K)
         terms: dict[str, Tensor] = {}
         if loss.photometric:
             weight = None
             if loss.mouth_emphasis > 1:
-                weight = mouth_weight(footage.map("mouth", numbers), loss.mouth_emphasis)
+                mouth = self.windows.cut(footage.map("mouth", numbers), corners)
+                weight = mouth_weight(mouth, loss.mouth_emphasis)
             terms["photometric"] = loss.photometric * photometric(image, truth, weight)
         if loss.perceptual and self.perceptual is not None:
             with autocast(self.settings.train, footage.device):
@@ -131,13 +136,18 @@ class RenderTrainer:
         """Rows: the frame, what the renderer sees, and its result; columns: training frames."""
         numbers = preview_numbers(self.footage.usable)
         truth, mask = self.footage.pictures(numbers), self.footage.map("mask", numbers)
-        image = self._paint(averaged["renderer"], numbers, truth, mask, self.footage.K)
+        self.whole.load_state_dict(averaged["renderer"].state_dict())
+        K = self.footage.K.expand(len(numbers), 3, 3)
+        image = self._paint(self.whole, numbers, truth, mask, K)
         return grid([list(truth), list(fill_outside(truth, 1 - mask)), list(image)])
 
     def _paint(
-        self, renderer: nn.Module, numbers: Tensor, truth: Tensor, mask: Tensor, K: Tensor
+        self, renderer: Renderer, numbers: Tensor, truth: Tensor, mask: Tensor, K: Tensor
     ) -> Tensor:
-        """The composite (B, 3, H, W), float32."""
+        """The composite (B, 3, H, W), float32, of whole frames or of windows.
+
+        K: (B, 3, 3) as if what is painted, whole or window, had the side of the crop.
+        """
         footage = self.footage
         chosen = numbers.to(footage.device)
         z_id, z_exp = footage.z_id.expand(len(chosen), -1), footage.z_exp[chosen]
@@ -148,7 +158,7 @@ class RenderTrainer:
                 footage.R[chosen],
                 footage.t[chosen],
                 K,
-                self.settings.renderer.feature_size,
+                renderer.feature_size,
                 planes=self.planes.of(numbers),
             )
         with autocast(self.settings.train, footage.device):
@@ -161,6 +171,76 @@ class RenderTrainer:
         bound = self.settings.train.jitter_px * size / JITTER_SIZE_PX
         draws = (2 * torch.rand(batch, 3) - 1) * bound  # On the CPU: the same on every device.
         return jitter_intrinsics(self.footage.K, draws.to(self.footage.device), size)
+
+
+class Windows:
+    """Squares around the masks, aligned to the texels of I_F.
+
+    Args:
+        footage: frames with the map "mask".
+        settings: the resolved settings.
+    """
+
+    def __init__(self, footage: Footage, settings: Settings) -> None:
+        size = footage.size_px
+        self.size_px = size
+        self.cell_px = size // settings.renderer.feature_size
+        self._boxes = mask_boxes(footage.maps["mask"], footage.usable)
+        extents = (self._boxes[:, 2:] - self._boxes[:, :2])[footage.usable]
+        # One cell of surroundings on either side, and up to one lost to the alignment.
+        least = int(extents.max()) + 3 * self.cell_px
+        wanted = max(least, round(settings.train.render_window * size))
+        self.side_px = min(size, math.ceil(wanted / self.cell_px) * self.cell_px)
+        """Side of a window in pixels, a multiple of the texel of I_F."""
+
+    def draw(self, numbers: Tensor) -> Tensor:
+        """Upper left corners (B, 2) int64 (x, y) of windows around the masks of some frames."""
+        room = self.size_px - self.side_px
+        boxes = self._boxes[numbers]
+        low = (boxes[:, 2:] + self.cell_px - self.side_px).clamp(0, room)
+        high = torch.maximum((boxes[:, :2] - self.cell_px).clamp(0, room), low)
+        first = (low + self.cell_px - 1) // self.cell_px
+        choices = (high // self.cell_px - first).clamp(min=0) + 1
+        drawn = first + (torch.rand(len(numbers), 2) * choices).long()
+        return (drawn * self.cell_px).clamp(max=room)
+
+    def cut(self, images: Tensor, corners: Tensor) -> Tensor:
+        """The windows (B, C, side, side) of images (B, C, H, W)."""
+        if self.side_px == self.size_px:
+            return images
+        side = self.side_px
+        return torch.stack(
+            [
+                image[:, y : y + side, x : x + side]
+                for image, (x, y) in zip(images, corners.tolist(), strict=True)
+            ]
+        )
+
+    def intrinsics(self, K: Tensor, corners: Tensor) -> Tensor:
+        """Intrinsics (B, 3, 3) that show the window as the whole crop."""
+        shifted = K.clone()
+        shifted[:, :2, 2] -= corners.to(K)
+        return scale_intrinsics(shifted, self.size_px / self.side_px)
+
+
+def mask_boxes(masks: Tensor, usable: Tensor) -> Tensor:
+    """Bounding boxes (T, 4) int64 left, top, right, bottom of masks (T, H, W); 0 where unusable."""
+    boxes = torch.zeros(len(masks), 4, dtype=torch.int64)
+    for number in usable.tolist():
+        inside = masks[number] > 0
+        for axis in (0, 1):
+            places = inside.any(dim=axis).nonzero().cpu()
+            if len(places):
+                boxes[number, axis] = places[0, 0]
+                boxes[number, axis + 2] = places[-1, 0] + 1
+    return boxes
+
+
+def _renderer(settings: Settings, size_px: int) -> Renderer:
+    """A renderer for pictures of another side; the weights are the same at every size."""
+    cell = settings.media.size_px // settings.renderer.feature_size
+    chosen = replace(settings.renderer, feature_size=size_px // cell)
+    return Renderer(chosen, settings.face.feature_channels, size_px)
 
 
 class _Planes:
@@ -192,7 +272,8 @@ class _Planes:
         """Planes (B, 3, C, P, P) of some frames, float32."""
         if self._store is None:
             return self._make(numbers)
-        for chunk in (numbers[~self._known[numbers]] // _PLANES_CHUNK).unique().tolist():
+        new = (numbers[~self._known[numbers]] // _PLANES_CHUNK).tolist()
+        for chunk in sorted(set(new)):
             first, end = chunk * _PLANES_CHUNK, min((chunk + 1) * _PLANES_CHUNK, len(self._known))
             self._store[first:end] = self._make(torch.arange(first, end))
             self._known[first:end] = True
