@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from pirctl.media.probe import MediaInfo, expected_frames, probe
+from pirctl.media.reader import Crop, read_frames
 from pirctl.media.sound import read_sound, sound_duration_s, stream_sound, write_sound
-from pirctl.media.video import (
-    SYNTHETIC_COMMENT,
-    Crop,
-    VideoWriter,
-    check_video_name,
-    read_frames,
-)
+from pirctl.media.video import SYNTHETIC_COMMENT, VideoWriter, check_video_name
 
 __all__ = [
     "SYNTHETIC_COMMENT",

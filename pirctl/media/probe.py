@@ -131,7 +131,7 @@ def _describe(path: Path, container: Any) -> MediaInfo:
         has_video=width > 0,
         has_audio=sound is not None,
         sample_rate_hz=sound.sample_rate or None if sound is not None else None,
-        audio_codec=sound.name if sound is not None else None,
+        audio_codec=sound.codec.canonical_name if sound is not None else None,
     )
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pirctl.errors import ProgramMissing
 
@@ -44,6 +44,14 @@ def ffmpeg_program() -> str:
 def file_url(path: Path | str) -> str:
     """`path` as ffmpeg takes it literally: no option, no protocol, whatever the name contains."""
     return f"file:{path}"
+
+
+def command_of(output: Any) -> list[str]:
+    """Program and arguments that run an ffmpeg-python output, saying nothing but errors."""
+    arguments = output.global_args("-hide_banner", "-nostdin", "-v", "error").compile(
+        cmd=ffmpeg_program(), overwrite_output=True
+    )
+    return [str(argument) for argument in arguments]
 
 
 class Running:

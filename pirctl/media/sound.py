@@ -6,7 +6,6 @@ import logging
 import wave
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pirctl.errors import DecodeError
 from pirctl.files import atomic_file
 from pirctl.media.probe import MediaInfo, probe
-from pirctl.media.process import ffmpeg_program, file_url, running
+from pirctl.media.process import command_of, file_url, running
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +54,7 @@ def _command(info: MediaInfo, rate_hz: int) -> list[str]:
 
     sound = ffmpeg.input(file_url(info.path))["a:0"]
     sound = sound.filter("aresample", rate_hz, **{"async": 1}, first_pts=0, rematrix_maxval=1)
-    output: Any = sound.output("pipe:", format="f32le", ac=1, ar=rate_hz)
-    arguments = output.global_args("-hide_banner", "-nostdin", "-v", "error").compile(
-        cmd=ffmpeg_program()
-    )
-    return [str(argument) for argument in arguments]
+    return command_of(sound.output("pipe:", format="f32le", ac=1, ar=rate_hz))
 
 
 def _blocks(info: MediaInfo, rate_hz: int, block_samples: int) -> Generator[Samples, None, None]:

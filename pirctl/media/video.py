@@ -1,32 +1,34 @@
-"""Frames out of a video and into one, through ffmpeg's pipes; never a whole video in memory.
+"""Frames and sound into a new video, through ffmpeg's pipe; it gets its name when complete.
 
-Frames are uint8 (H, W, 3) RGB, or (H, W) for label maps. Rotation and non-square pixels are
-resolved on reading, so a frame is what a viewer sees. Conversions happen inside ffmpeg.
+The way back, `Crop` and `read_frames`, is in `reader` and can be imported from here as well.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError, EncodeError
 from pirctl.files import atomic_file, check_writable
 from pirctl.media.probe import MediaInfo, probe
-from pirctl.media.process import ffmpeg_program, file_url, running
+from pirctl.media.process import command_of, file_url, running
+from pirctl.media.reader import EXACT, Crop, Frame, read_frames
 
-_log = logging.getLogger(__name__)
+__all__ = [
+    "SYNTHETIC_COMMENT",
+    "Crop",
+    "Frame",
+    "Quality",
+    "VideoWriter",
+    "check_video_name",
+    "read_frames",
+]
 
-Frame = NDArray[np.uint8]
 Quality = Literal["delivery", "archive", "labels"]
 
 SYNTHETIC_COMMENT = (
@@ -40,185 +42,11 @@ _COPIED_SOUND = {
     ".mp4": {"aac", "mp3", "ac3", "eac3", "alac"},
     ".m4v": {"aac", "mp3", "ac3", "eac3", "alac"},
     ".mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
-    ".mkv": {"aac", "mp3", "ac3", "eac3", "alac", "flac", "opus", "vorbis"}
+    # No MP3: Matroska keeps no note of its 23 ms of lead-in.
+    ".mkv": {"aac", "ac3", "eac3", "alac", "flac", "opus", "vorbis"}
     | {"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"},
     ".webm": {"opus", "vorbis"},
 }
-# Rounding in swscale's fast paths costs 1 to 3 grey levels.
-_EXACT = "accurate_rnd+full_chroma_int"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crop:
-    """A square of a picture; it may reach outside, where the edge pixels are repeated.
-
-    Attributes:
-        x: left edge, in pixels of the picture (0 is the left edge of the first column).
-        y: top edge.
-        side: width and height.
-    """
-
-    x: float
-    y: float
-    side: float
-
-    def rounded(self) -> Crop:
-        """The square of whole pixels that reading cuts out.
-
-        Map points with this one: `crop_from_picture(p) = (p - (x, y)) * size_px / side`.
-        """
-        return Crop(
-            x=math.floor(self.x + 0.5),
-            y=math.floor(self.y + 0.5),
-            side=max(1, math.floor(self.side + 0.5)),
-        )
-
-
-def read_frames(
-    path: Path | str,
-    *,
-    rate: Fraction | None = None,
-    crop: Crop | None = None,
-    size: tuple[int, int] | None = None,
-    start_frame: int = 0,
-    frames: int | None = None,
-    gray: bool = False,
-) -> Generator[Frame, None, None]:
-    """Read the frames of a video one by one.
-
-    The ffmpeg behind it starts with the first `next` and is gone when the generator ends, is
-    closed, or is dropped. A video that is damaged after some frames yields these and logs how
-    many they were.
-
-    Args:
-        path: the video.
-        rate: convert to this frame rate by repeating or leaving out frames; frame n is what is
-            shown n / rate seconds after the file's start. None: every frame as it is.
-        crop: the square to cut out, rounded by `Crop.rounded`. None: the whole picture.
-        size: (width, height) to resample to; area when shrinking, Lanczos when enlarging, nearest
-            with `gray`. None: as it is.
-        start_frame: index of the first frame to yield, counted after conversion to `rate`.
-        frames: how many frames to yield at most. None: all.
-        gray: yield (H, W), the stored values of a "labels" video, instead of RGB.
-
-    Yields:
-        uint8 (H, W, 3) RGB, or (H, W); each a new array.
-
-    Raises:
-        DecodeError: not a video, or not one frame of it can be decoded.
-    """
-    info = probe(path)
-    if not info.has_video:
-        raise DecodeError(f"{path} has no pictures, only sound")
-    if start_frame < 0 or (frames is not None and frames < 0):
-        raise ValueError(f"start_frame {start_frame} and frames {frames} must not be negative")
-    width, height = size or _size_after(info, crop)
-    command = _reading_command(info, rate, crop, (width, height), start_frame, frames, gray)
-    shape = (height, width) if gray else (height, width, 3)
-    return _decoded(info.path, command, shape, must_have_one=start_frame == 0 and frames != 0)
-
-
-def _size_after(info: MediaInfo, crop: Crop | None) -> tuple[int, int]:
-    if crop is None:
-        return info.width, info.height
-    side = int(crop.rounded().side)
-    return side, side
-
-
-def _decoded(
-    path: Path, command: list[str], shape: tuple[int, ...], *, must_have_one: bool
-) -> Generator[Frame, None, None]:
-    count = 0
-    with running(command, read=True) as process:
-        while True:
-            frame = np.empty(shape, np.uint8)
-            if process.output.readinto(frame.data.cast("B")) < frame.nbytes:
-                break
-            count += 1
-            yield frame
-        status = process.finish()
-        said = process.said()
-    if count == 0 and must_have_one:
-        raise DecodeError(f"{path}: no picture could be decoded: {said or 'the file has none'}")
-    if status != 0 or said:
-        _log.warning("%s is damaged; %d frames could be decoded. ffmpeg: %s", path, count, said)
-
-
-def _seek(info: MediaInfo, rate: Fraction | None, start_frame: int) -> tuple[float, int]:
-    """Where to start decoding (s), and how many frames are then left out to be exact."""
-    if start_frame == 0 or not info.has_steady_rate or info.frame_rate is None:
-        return 0.0, start_frame
-    if rate is None:
-        # Half a frame early, so that rounded time stamps (ms in Matroska) cannot matter.
-        return max(0.0, info.start_s + float((start_frame - Fraction(1, 2)) / info.frame_rate)), 0
-    # Whole seconds on the grid of `rate`: every time base holds them, so the choice of the
-    # nearest frame comes out as it does without seeking. One second early, for the frame that
-    # is still shown.
-    grid = rate.denominator
-    seconds = int((start_frame / rate - 1) // grid) * grid
-    if seconds <= 0:
-        return 0.0, start_frame
-    return float(seconds), start_frame - int(seconds * rate)
-
-
-def _reading_command(
-    info: MediaInfo,
-    rate: Fraction | None,
-    crop: Crop | None,
-    size: tuple[int, int],
-    start_frame: int,
-    frames: int | None,
-    gray: bool,
-) -> list[str]:
-    import ffmpeg
-
-    seek_s, left_out = _seek(info, rate, start_frame)
-    options = {"ss": f"{seek_s:.6f}"} if seek_s > 0 else {}
-    video = ffmpeg.input(file_url(info.path), **options)["V:0"]
-    if rate is not None:
-        video = video.filter("fps", fps=str(rate), start_time=0)
-    if left_out:
-        video = video.filter("trim", start_frame=left_out)
-    if crop is not None:
-        video = _cropped(video, info, crop.rounded(), gray)
-    before = _size_after(info, crop)
-    resample = "neighbor" if gray else "area" if size[0] < before[0] else "lanczos"
-    video = video.filter("scale", *size, flags=f"{resample}+{_EXACT}")
-    limit = {} if frames is None else {"frames:v": frames}
-    output = video.output(
-        "pipe:",
-        format="rawvideo",
-        pix_fmt="gray" if gray else "rgb24",
-        fps_mode="passthrough",
-        **limit,
-    )
-    return _compiled(output)
-
-
-def _cropped(video: Any, info: MediaInfo, crop: Crop, gray: bool) -> Any:
-    x, y, side = int(crop.x), int(crop.y), int(crop.side)
-    left, top = max(0, -x), max(0, -y)
-    right, bottom = max(0, x + side - info.width), max(0, y + side - info.height)
-    if left + right >= side or top + bottom >= side:
-        raise ValueError(f"{crop} lies outside the picture ({info.width} x {info.height})")
-    # Full colour resolution first: ffmpeg cuts subsampled colour only at even positions.
-    video = video.filter("scale", info.width, info.height, flags=f"bicubic+{_EXACT}")
-    video = video.filter("format", "gray" if gray else "gbrp")
-    inner = (side - left - right, side - top - bottom, max(0, x), max(0, y))
-    video = video.filter("crop", *inner)
-    if left or top or right or bottom:
-        video = video.filter("pad", side, side, left, top)
-        video = video.filter(
-            "fillborders", left=left, right=right, top=top, bottom=bottom, mode="smear"
-        )
-    return video
-
-
-def _compiled(output: Any) -> list[str]:
-    arguments = output.global_args("-hide_banner", "-nostdin", "-v", "error").compile(
-        cmd=ffmpeg_program(), overwrite_output=True
-    )
-    return [str(argument) for argument in arguments]
 
 
 def check_video_name(path: Path | str) -> Path:
@@ -358,7 +186,7 @@ class VideoWriter:
             options["movflags"] = "+faststart"
         if self._comment:
             options["metadata"] = f"comment={self._comment}"
-        return _compiled(ffmpeg.output(*streams, file_url(temporary), **options))
+        return command_of(ffmpeg.output(*streams, file_url(temporary), **options))
 
     def _picture_options(self) -> dict[str, Any]:
         if self._quality == "archive":
@@ -386,7 +214,7 @@ def _in_video_colours(picture: Any, width: int, height: int) -> Any:
         picture = picture.filter("pad", width + width % 2, height + height % 2)
         picture = picture.filter("fillborders", right=width % 2, bottom=height % 2, mode="smear")
     picture = picture.filter(
-        "scale", flags=f"area+{_EXACT}", out_color_matrix="bt709", out_range="tv"
+        "scale", flags=f"area+{EXACT}", out_color_matrix="bt709", out_range="tv"
     )
     picture = picture.filter("format", "yuv420p")
     return picture.filter(
