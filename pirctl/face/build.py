@@ -12,7 +12,6 @@ kept.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 from pirctl.face import landmarks as mesh
+from pirctl.face.axes import regress
 from pirctl.face.model import ARKIT_NAMES, FaceModel, write_face_model
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 EYE_DISTANCE_DM = 0.9
 """Distance between the outer eye corners of the mean face; adults have 0.85 to 0.95."""
+
+CAMERA_DISTANCE_DM = 12.0
+"""Assumed distance of the camera: the tracker's points are seen in perspective, which shows a near
+nose too large; footage of people talking is mostly taken from one to two metres."""
 
 IDENTITY_AXES = 80
 """Identity axes, as many as the paper's model has."""
@@ -156,6 +160,19 @@ def align(points: Array, goal: Array, weights: Array) -> Array:
     return scale[:, None, None] * centred @ ((U * signs[:, None]) @ Vt) + goal_mean
 
 
+def without_perspective(points: Array) -> Array:
+    """Undo the enlargement of what is nearer to the camera, for a camera CAMERA_DISTANCE_DM away.
+
+    Args:
+        points: (N, 468, 3) model orientation, any scale; x and y as seen in the picture.
+    """
+    centred = points - points.mean(1, keepdims=True)
+    eyes = np.linalg.norm(centred[:, 33] - centred[:, 263], axis=-1)[:, None, None]
+    nearer_dm = centred[..., 2:] * EYE_DISTANCE_DM / eyes
+    centred[..., :2] *= 1 - nearer_dm / CAMERA_DISTANCE_DM
+    return centred
+
+
 def _orient(face: Array) -> Array:
     """Turn and scale a roughly known face into model space, exactly symmetric."""
     x = face[263] - face[33]
@@ -179,131 +196,17 @@ def align_people(people: Sequence[Person]) -> tuple[Array, list[Array]]:
     Returns:
         The mean (468, 3) in decimetres, and per person (N, 468, 3).
     """
-    mean = _orient(people[0].points[0].copy())
+    clips = [without_perspective(person.points) for person in people]
+    mean = _orient(clips[0][0])
     weights = np.ones(468)
     aligned: list[Array] = []
     for _ in range(6):
-        aligned = [align(person.points, mean, weights) for person in people]
+        aligned = [align(points, mean, weights) for points in clips]
         mean = _orient(np.mean([frames.mean(0) for frames in aligned], axis=0))
         spread = np.mean([frames.var(0).sum(1) for frames in aligned], axis=0)
         spread = (spread + spread[list(mesh.MIRROR)]) / 2
         weights = 1 / (spread + 0.3 * np.median(spread))
-    return mean, [align(person.points, mean, weights) for person in people]
-
-
-# -- regions --------------------------------------------------------------------------------------
-
-
-def _near(mean: Array, anchors: Sequence[int], radius: float) -> Array:
-    """(V,) 1 at the anchors, falling smoothly to 0 over `radius` decimetres around them."""
-    distance = np.linalg.norm(mean[:, None] - mean[None, list(anchors)], axis=-1).min(1)
-    return np.asarray(np.clip(np.exp(-((distance / radius) ** 2) * 2), 0, 1))
-
-
-def _side(mean: Array, left: bool, width: float = 0.1) -> Array:
-    """(V,) 1 on one side of the face, 0 on the other, a soft step in the middle."""
-    x = mean[:, 0] if left else -mean[:, 0]
-    return np.asarray(1 / (1 + np.exp(-4 * x / width)))
-
-
-def expression_regions(mean: Array) -> Array:
-    """Where each named axis may move the mesh.
-
-    Args:
-        mean: (468, 3) decimetres.
-
-    Returns:
-        (52, 468) in [0, 1].
-    """
-    eyes = {
-        "Left": _near(mean, mesh.EYE_LEFT, 0.25),
-        "Right": _near(mean, mesh.EYE_RIGHT, 0.25),
-    }
-    brows = {
-        "Left": _near(mean, mesh.BROW_LEFT, 0.35),
-        "Right": _near(mean, mesh.BROW_RIGHT, 0.35),
-    }
-    mouth = _near(mean, mesh.LIPS_OUTER, 0.4)
-    chin = _near(mean, (152, 148, 377, 176, 400, 18, 200, 199, 175, 150, 379, 136, 365), 0.35)
-    jaw = np.maximum(_near(mean, (*mesh.LIPS_INNER, *mesh.LIPS_OUTER), 0.3), chin)
-    jaw = np.maximum(jaw, _near(mean, (172, 397, 58, 288, 132, 361), 0.35) * 0.8)
-    nose = _near(mean, (*mesh.NOSE_BASE, 4, 1), 0.3)
-    cheeks = _near(mean, (50, 280, 205, 425, 101, 330, 117, 346, 187, 411), 0.4)
-    regions = np.zeros((len(ARKIT_NAMES), len(mean)))
-    for row, name in enumerate(ARKIT_NAMES):
-        side = name.removesuffix("Left") if name.endswith("Left") else name.removesuffix("Right")
-        which = "Left" if name.endswith("Left") else "Right"
-        if name.startswith("brow"):
-            region = brows["Left"] + brows["Right"] if name == "browInnerUp" else brows[which]
-        elif name.startswith("eye"):
-            region = eyes[which]
-        elif name.startswith("jaw"):
-            region = jaw
-        elif name.startswith("noseSneer"):
-            region = np.maximum(nose, mouth * 0.5) * _side(mean, which == "Left")
-        elif name.startswith("cheekSquint"):
-            region = np.maximum(cheeks, eyes[which]) * _side(mean, which == "Left")
-        elif name == "cheekPuff":
-            region = cheeks
-        elif (
-            side != name and side != "mouth"
-        ):  # one half of the mouth; its corner may pull a little
-            reach = np.maximum(mouth, cheeks * 0.7)
-            region = np.maximum(reach * _side(mean, which == "Left", 0.25), 0.15 * mouth)
-        else:
-            region = np.maximum(mouth, chin)
-        regions[row] = np.clip(region, 0, 1)
-    return regions
-
-
-# -- regression -----------------------------------------------------------------------------------
-
-MIRROR_NAMES = tuple(
-    ARKIT_NAMES.index(
-        name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
-    )
-    for name in ARKIT_NAMES
-)
-"""For each axis the one that does the same on the other side."""
-
-
-def regress(
-    aligned: Sequence[Array], people: Sequence[Person], mean: Array, ridge: float
-) -> tuple[Array, Array]:
-    """Rest faces and named axes: points = rest(person) + scores * axes, for each vertex by itself.
-
-    Where an axis has no business (see `expression_regions`) its ridge is high.
-
-    Returns:
-        rest (2 P, 468, 3): every person, then everyone mirrored; axes (52, 468, 3).
-    """
-    normal = np.zeros((52, 52))
-    right = np.zeros((52, 468, 3))
-    centres = []
-    for frames, person in zip(aligned, people, strict=True):
-        for points, scores in (
-            (frames, person.scores),
-            (mesh.mirror_points(frames), person.scores[:, MIRROR_NAMES]),
-        ):
-            centre = scores.mean(0)
-            weight = 1 / len(scores)
-            normal += weight * (scores - centre).T @ (scores - centre)
-            offset = points - points.mean(0)
-            right += weight * np.tensordot((scores - centre).T, offset, axes=1)
-            centres.append((points.mean(0), centre))
-    regions = expression_regions(mean)
-    axes = np.zeros((52, 468, 3))
-    for vertex in range(468):
-        penalty = np.diag(ridge / np.maximum(regions[:, vertex], 1e-3) ** 2)
-        axes[:, vertex] = np.linalg.solve(normal + penalty, right[:, vertex])
-    rest = np.stack([average - np.tensordot(centre, axes, axes=1) for average, centre in centres])
-    order = [*range(0, len(rest), 2), *range(1, len(rest), 2)]
-    return rest[order], axes
-
-
-def symmetric_axes(axes: Array) -> Array:
-    """Make each axis the exact mirror image of its counterpart."""
-    return np.asarray((axes + mesh.mirror_points(axes[list(MIRROR_NAMES)])) / 2)
+    return mean, [align(points, mean, weights) for points in clips]
 
 
 # -- identity -------------------------------------------------------------------------------------
@@ -401,9 +304,9 @@ def ring_closure(ring: Sequence[int]) -> list[tuple[int, int, int]]:
 def build_model(people: Sequence[Person], triangles: Array) -> FaceModel:
     """The generic model of the given people."""
     mean, aligned = align_people(people)
-    rest, axes = regress(aligned, people, mean, ridge=0.05)
+    rest, axes = regress(aligned, [person.scores for person in people], mean)
     mean, identity = identity_axes(rest, triangles)
-    return assemble(mean, identity, symmetric_axes(axes), triangles)
+    return assemble(mean, identity, axes, triangles)
 
 
 def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) -> FaceModel:

@@ -174,8 +174,8 @@ def head_angles(R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Yaw, pitch and roll of a head.
 
     With `R = FLIP Ry(yaw) Rx(pitch) Rz(roll)` in model space: positive yaw turns the face to the
-    subject's left (image right), positive pitch lowers the gaze, positive roll tips the head towards
-    the subject's right shoulder (anticlockwise in the picture).
+    subject's left (image right), positive pitch lowers the gaze, positive roll tips the head
+    towards the subject's right shoulder (anticlockwise in the picture).
 
     Args:
         R: (..., 3, 3).

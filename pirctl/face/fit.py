@@ -1,10 +1,9 @@
-"""Fit the face model to a tracked clip: one identity and one focal length, a pose and expression
-per frame.
+"""Fit the face model to a tracked clip: one identity and focal length, pose and expression a frame.
 
 Identity and focal length come from a few hundred frames together; then all frames are solved in
 overlapping chunks, neighbouring frames tied by a penalty on acceleration, so memory does not grow
 with the clip. The least squares are in `solve`. Landmarks are pixels of the square crop.
-"""  # noqa: D205
+"""
 
 from __future__ import annotations
 
@@ -137,8 +136,6 @@ def _pose_problem(
         weights[list(mesh.EYE_LEFT + mesh.EYE_RIGHT)] = 3.0
         weights[list(mesh.FACE_OVAL)] = 0.5
         outline[list(mesh.FACE_OVAL)] = True
-    else:
-        outline[model.landmarks_68[:17]] = True
     outline[model.landmarks_68[:17]] = True
     weights, outline, mean = weights[rows], outline[rows], model.mean[rows]
     right, left = (int((rows == model.landmarks_68[i]).nonzero()[0]) for i in (36, 45))

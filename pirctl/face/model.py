@@ -175,6 +175,7 @@ def write_face_model(model: FaceModel, path: Path) -> None:
     about = {"name": model.name, "expression_names": json.dumps(model.expression_names)}
     with atomic_file(path) as temporary:
         save_file(tensors, str(temporary), metadata=about)
+        temporary.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def _digest(tensors: dict[str, Tensor], names: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
-"""The least squares behind `fit`: residuals, their derivatives, and the two kinds of normal equations.
+"""The least squares behind `fit`: residuals, derivatives, and two kinds of normal equations.
 
-`solve_identity` moves what the frames share (identity, focal length) together with each frame's pose
-and expression; `solve_frames` moves pose and expression of many frames, tied in time. Both are
+`solve_identity` moves what the frames share (identity, focal length) together with each frame's
+pose and expression; `solve_frames` moves pose and expression of many frames, tied in time. Both are
 Gauss-Newton with a little damping. Spaces and units as in `camera`.
 """
 
@@ -20,7 +20,6 @@ from pirctl.face.camera import (
     intrinsics,
     project,
     rotation_from_vector,
-    transform,
     vector_from_rotation,
 )
 from pirctl.settings import FitSettings
@@ -33,7 +32,7 @@ EFFECTIVE_POINTS = 60.0
 ROBUST_SCALE = 3.0
 """Residual, in units of the noise, at which a landmark counts half (Cauchy weight)."""
 
-IDENTITY_PRIOR = 0.05
+IDENTITY_PRIOR = 0.002
 """Prior on z_id per frame; identity is in standard deviations already."""
 EXPRESSION_SPREAD = 0.4
 """Standard deviation of an expression coefficient in the prior."""
@@ -41,16 +40,16 @@ EXPRESSION_BOUNDS = (-0.1, 1.1)
 """Coefficients outside are pulled back to these bounds."""
 BOUND_STRENGTH = 1000.0
 """Stiffness of that pull."""
-FOCAL_RATIO = 2.1
-"""Prior mean of focal length over crop side: a head-and-shoulders shot from two metres."""
-FOCAL_SPREAD = 0.35
+FOCAL_RATIO = 3.0
+"""Prior mean of focal length over crop side: a portrait from about one metre."""
+FOCAL_SPREAD = 0.5
 """Prior standard deviation of the focal length's logarithm."""
 FOCAL_PRIOR = 0.002
 """Weight of that prior per frame: weak, for it must yield to a clip that shows perspective."""
 
-ROTATION_ACCELERATION = 0.004
+ROTATION_ACCELERATION = 0.01
 """Usual change of angular speed from frame to frame, radians."""
-TRANSLATION_ACCELERATION = (0.004, 0.004, 0.03)
+TRANSLATION_ACCELERATION = (0.01, 0.01, 0.08)
 """Usual change of speed from frame to frame in x, y, z, decimetres."""
 EXPRESSION_ACCELERATION = 0.12
 """Usual change of an expression's speed from frame to frame."""
@@ -152,7 +151,7 @@ def start(points: Tensor, problem: Problem) -> State:
 
 
 def project_state(state: State, problem: Problem) -> tuple[Tensor, Tensor]:
-    """Landmarks of the estimate: (T, L, 3) camera space without the translation, (T, L, 2) pixels."""
+    """Landmarks of the estimate: (T, L, 3) turned but not yet moved, and (T, L, 2) pixels."""
     rest = problem.mean + problem.identity @ state.z_id
     points_model = rest + torch.einsum("lxe,te->tlx", problem.expression, state.z_exp)
     turned = points_model @ state.R.transpose(1, 2)
@@ -181,9 +180,7 @@ def _linearise(points: Tensor, state: State, problem: Problem, *, shared: bool) 
     # A turn by w moves the point by w x p: row a of by_point becomes p x a.
     own[..., :3] = torch.linalg.cross(turned[..., None, :].expand_as(by_point), by_point)
     own[..., 3:POSE] = by_point
-    own[..., POSE:] = (
-        (by_model @ problem.expression).view(count, frames, 2, -1).permute(1, 0, 2, 3)
-    )
+    own[..., POSE:] = (by_model @ problem.expression).view(count, frames, 2, -1).permute(1, 0, 2, 3)
     width = problem.identity.shape[-1] + 1 if shared else 0
     common = turned.new_empty(frames, count, 2, width)
     if shared:
@@ -355,8 +352,8 @@ def _solve_banded(
 ) -> Tensor:
     """Solve (blockdiag(blocks) + bands x diag(stiffness)) x = right.
 
-    Frame-major, the matrix is banded with a half width of two frames: a banded Cholesky is exact and
-    linear in time.
+    Frame-major, the matrix is banded with a half width of two frames: a banded Cholesky is exact
+    and linear in time.
 
     Args:
         blocks: (T, N, N) symmetric positive definite.
