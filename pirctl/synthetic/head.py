@@ -52,7 +52,7 @@ def build_head(
     layout: Layout,
     rng: np.random.Generator,
     *,
-    strands: int = 3000,
+    strands: int = 1400,
 ) -> Head:
     """Build the speaker around a neutral face.
 
@@ -106,7 +106,7 @@ def _mouth(neutral: np.ndarray, hinge: np.ndarray) -> np.ndarray:
     front = min(upper[2], lower[2]) - 0.045
     # half width, depth, front z, edge y, height of a tooth, of tooth and gum
     arch_up = [0.27, 0.34, front, middle - 0.020, 0.105, 0.16]
-    arch_low = [0.245, 0.31, front - 0.022, middle - 0.012, 0.085, 0.14]
+    arch_low = [0.245, 0.31, front - 0.025, middle - 0.030, 0.085, 0.14]
     tongue = [middle - 0.15, front - 0.36, 0.0]
     return np.array(
         [*arch_up, *arch_low, 0.0, hinge[0], hinge[1], 1.0, *tongue, upper[1]], np.float32
@@ -147,7 +147,7 @@ def _add_eyes(assembly: Assembly, fine: Refined, neutral: np.ndarray) -> np.ndar
         path = _ring_rows(fine, ring)
         half = len(path) // 2
         upper = path[: half + 1]
-        lower = [path[0], *path[:half - 1:-1]]
+        lower = [path[0], *path[: half - 1 : -1]]
         middle = 0.5 * (fine.weights[upper] + fine.weights[lower])
         weights = sparse.vstack([fine.weights[upper], middle, fine.weights[lower]])
         faces = grid_triangles(3, half + 1)
@@ -165,7 +165,7 @@ def _add_eyes(assembly: Assembly, fine: Refined, neutral: np.ndarray) -> np.ndar
         ring_z = neutral[list(ring), 2].mean()
         centre[1] = neutral[list(ring), 1].mean() + 0.004
         centre[2] = ring_z - np.sqrt(radius**2 - (0.42 * width) ** 2)
-        eyes.append([*centre, radius, np.arcsin(0.060 / radius), np.arcsin(0.024 / radius)])
+        eyes.append([*centre, radius, np.arcsin(0.063 / radius), np.arcsin(0.025 / radius)])
     return np.array(eyes, np.float32)
 
 
@@ -179,11 +179,11 @@ def _add_skull(
     columns = len(path)
     steps = np.array([0.12, 0.28, 0.5, 0.75, 1.0])
     lower = np.clip((0.0 - points[:, 1]) / 0.7, 0, 1)[:, None]
-    target_up = np.stack([points[:, 0] * 0.95, 0.95 * points[:, 1] + 0.05, np.full(columns, -1.1)], 1)
-    chin = np.clip((-0.75 - points[:, 1]) / 0.4, 0, 1)
-    target_low = np.stack(
-        [points[:, 0] * 0.72, -0.78 - 0.12 * chin, np.full(columns, -0.62)], 1
+    target_up = np.stack(
+        [points[:, 0] * 0.95, 0.95 * points[:, 1] + 0.05, np.full(columns, -1.1)], 1
     )
+    chin = np.clip((-0.75 - points[:, 1]) / 0.4, 0, 1)
+    target_low = np.stack([points[:, 0] * 0.72, -0.78 - 0.12 * chin, np.full(columns, -0.62)], 1)
     target = (1 - lower) * target_up + lower * target_low
     weights, offsets = [], []
     for s in steps:
@@ -197,7 +197,9 @@ def _add_skull(
     faces = grid_triangles(len(steps) + 1, columns, closed=True)
     # Row 0 of the grid is the face's own border.
     faces = np.where(faces < columns, -1 - np.array(path)[faces % columns], faces - columns)
-    sheet = np.concatenate([oval @ neutral] + [w @ neutral + o for w, o in zip(weights, offsets, strict=True)])
+    sheet = np.concatenate(
+        [oval @ neutral] + [w @ neutral + o for w, o in zip(weights, offsets, strict=True)]
+    )
     probe = grid_triangles(len(steps) + 1, columns, closed=True)
     a, b, c = (sheet[probe[:, k]] for k in range(3))
     outwards = np.cross(b - a, c - a) * (a - origin - np.array([0.0, -0.1, -0.6]))
@@ -377,9 +379,7 @@ def _add_hair_shell(assembly: Assembly, origin: np.ndarray, layout: Layout) -> N
         )
 
 
-def _ribbons(
-    paths: np.ndarray, width: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ribbons(paths: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flat bands along paths (N, P, 3), `width` (N, P), facing +z: points, tangents, triangles."""
     number, length = paths.shape[:2]
     tangent = np.gradient(paths, axis=1)
@@ -399,9 +399,9 @@ def _add_strands(
     rng: np.random.Generator,
     strands: int,
 ) -> None:
-    length = 16
+    length = 11
     # More of them in front, where they are seen.
-    u = rng.random(strands) ** 1.8 * 0.75
+    u = rng.random(strands) ** 1.6 * 0.5
     side = np.where(rng.random(strands) < 0.5, -1.0, 1.0)
     clump = np.round(u * 60) / 60
     begin = 0.02 * rng.random(strands)
@@ -416,7 +416,7 @@ def _add_strands(
     lift = lift + stray * 0.05 * np.sin(np.pi * s) * rng.random(strands)[:, None]
     paths = _hair(across, s, np.broadcast_to(side[:, None], s.shape), lift)
     taper = np.clip((1 - np.linspace(0, 1, length)) * 5, 0.25, 1)
-    width = rng.uniform(0.004, 0.010, strands)[:, None] * taper
+    width = rng.uniform(0.005, 0.012, strands)[:, None] * taper
     points, tangents, faces = _ribbons(paths, width)
     shade = np.repeat(rng.random(strands), length)
     uv = layout.hair_uv(np.repeat(shade, 2), np.repeat(s.reshape(-1), 2))
@@ -453,14 +453,17 @@ def _add_lashes(
             outward = 1.0 - at / (len(rows) - 1)
             reach = long * rng.uniform(0.7, 1.1, number) * (0.65 + 0.45 * outward)
             t = np.linspace(0, 1, 5)[None, :]
-            shape = np.stack(
-                [
-                    side * (0.75 * outward[:, None] - 0.15) * t,
-                    up * (0.75 * t**2 - 0.25 * t + 0.10) + 0 * at[:, None],
-                    0.75 * t + 0 * at[:, None],
-                ],
-                -1,
-            ) * reach[:, None, None]
+            shape = (
+                np.stack(
+                    [
+                        side * (0.75 * outward[:, None] - 0.15) * t,
+                        up * (0.75 * t**2 - 0.25 * t + 0.10) + 0 * at[:, None],
+                        0.75 * t + 0 * at[:, None],
+                    ],
+                    -1,
+                )
+                * reach[:, None, None]
+            )
             shape[:, :, 1] -= up * 0.10 * reach[:, None]
             start = root @ neutral
             taper = np.clip(1.15 - np.linspace(0, 1, 5), 0.2, 1.0)
@@ -468,4 +471,6 @@ def _add_lashes(
             points, tangents, faces = _ribbons(start[:, None] + shape, width)
             each = np.repeat(np.arange(number), 10)
             uv = np.tile(layout.lash_uv(), (len(points), 1))
-            assembly.add(root[each], points - start[each], faces, uv, HAIR, label, tangents=tangents)
+            assembly.add(
+                root[each], points - start[each], faces, uv, HAIR, label, tangents=tangents
+            )

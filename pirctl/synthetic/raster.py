@@ -21,7 +21,7 @@ SKIN, CLOTH, HAIR, EYE, MOUTH = 0, 1, 2, 3, 4
 _LABEL_MOUTH, _LABEL_CLOTH, _LABEL_HAIR = 11, 16, 17
 
 # Light in camera axes (x right, y down, z forward): directions point towards the light.
-_KEY = (-0.52, -0.52, -0.68)
+_KEY = (-0.50, -0.62, -0.60)
 _FILL = (0.80, -0.10, -0.59)
 _RIM = (0.72, -0.42, 0.55)
 
@@ -29,8 +29,22 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _compiled(function: _Function) -> _Function:
-    compiled: _Function = numba.njit(nogil=True, cache=True, fastmath=False)(function)
+    compiled: _Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     return compiled
+
+
+@_compiled
+def _inside(
+    start: float, step: float, inverse: float, low: float, high: float
+) -> tuple[float, float]:
+    """The part of [low, high] where `start + k * step` is not negative; `inverse` is 1 / step."""
+    if step > 0.0:
+        return max(low, -start * inverse), high
+    if step < 0.0:
+        return low, min(high, -start * inverse)
+    if start < 0.0:
+        return 1.0, 0.0
+    return low, high
 
 
 @_compiled
@@ -45,7 +59,7 @@ def draw(
 
     Args:
         screen: (V,3) float32; x, y in samples, 1/z in 1/dm. A sample's centre is at +0.5.
-        triangles: (F,3) int32; eye and mouth openings vanish when seen from behind.
+        triangles: (F,3) int32; all but hair vanish when seen from behind.
         materials: (F,) uint8.
         depth: (S,S) float32, overwritten.
         ids: (S,S) int32, overwritten; -1 where nothing is.
@@ -64,7 +78,7 @@ def draw(
         if area == 0.0:
             continue
         # y points down, so a front face (counter-clockwise seen with y up) has a negative area.
-        if area > 0.0 and (materials[f] == EYE or materials[f] == MOUTH):
+        if area > 0.0 and materials[f] != HAIR:
             continue
         x0 = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
         x1 = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
@@ -75,19 +89,27 @@ def draw(
         inverse = 1.0 / area
         step_b = (cy - ay) * inverse
         step_c = -(by - ay) * inverse
+        step_a = -step_b - step_c
+        per_a, per_b, per_c = 1.0 / step_a, 1.0 / step_b, 1.0 / step_c
+        step_w = step_b * (bw - aw) + step_c * (cw - aw)
         for y in range(y0, y1 + 1):
             py = y + 0.5 - ay
             px = x0 + 0.5 - ax
             wb = (px * (cy - ay) - py * (cx - ax)) * inverse
             wc = (py * (bx - ax) - px * (by - ay)) * inverse
-            for x in range(x0, x1 + 1):
-                if wb >= 0.0 and wc >= 0.0 and wb + wc <= 1.0:
-                    w = aw + wb * (bw - aw) + wc * (cw - aw)
-                    if w > depth[y, x]:
-                        depth[y, x] = w
-                        ids[y, x] = f
-                wb += step_b
-                wc += step_c
+            # The samples of this row inside all three edges.
+            low, high = _inside(wb, step_b, per_b, 0.0, float(x1 - x0))
+            low, high = _inside(wc, step_c, per_c, low, high)
+            low, high = _inside(1.0 - wb - wc, step_a, per_a, low, high)
+            if low > high:
+                continue
+            first, last = int(np.ceil(low)), int(np.floor(high))
+            w = aw + wb * (bw - aw) + wc * (cw - aw) + first * step_w
+            for x in range(x0 + first, x0 + last + 1):
+                if w > depth[y, x]:
+                    depth[y, x] = w
+                    ids[y, x] = f
+                w += step_w
 
 
 @_compiled
@@ -175,7 +197,7 @@ def _shade_eye(
     light = 0.30 + 0.75 * max(0.0, -0.35 * nx + 0.35 * ny + 0.85 * nz)
     # White, pinker towards the corners.
     side = _smooth(0.35, 0.95, abs(nx))
-    r, g, b = 0.74 - 0.10 * side, 0.69 - 0.20 * side, 0.66 - 0.20 * side
+    r, g, b = 0.62 - 0.10 * side, 0.57 - 0.17 * side, 0.54 - 0.17 * side
     iris, pupil = eye[4], eye[5]
     if angle < iris * 1.12:
         around = np.arctan2(ny - gy, nx - gx)
@@ -231,7 +253,7 @@ def _tooth(
     inside = (arc - start) / wide
     gap = _smooth(0.0, 0.10, inside) * _smooth(0.0, 0.10, 1.0 - inside)
     corner = 1.0 - 4.0 * (inside - 0.5) ** 2
-    edge = arch[3] + up * (0.012 * (1.0 - corner) + (0.012 if index == 1 else 0.0))
+    edge = arch[3] + up * (0.008 * (1.0 - corner) + (0.008 if index == 1 and up > 0.0 else 0.0))
     edge += up * 0.10 * arc * arc
     rise = (y - edge) * up
     if rise < 0.0:
@@ -246,9 +268,7 @@ def _tooth(
 
 
 @_compiled
-def _shade_mouth(
-    p: np.ndarray, camera: np.ndarray, mouth: np.ndarray, colour: np.ndarray
-) -> None:
+def _shade_mouth(p: np.ndarray, camera: np.ndarray, mouth: np.ndarray, colour: np.ndarray) -> None:
     """Colour of the teeth, the tongue or the dark behind point `p` of the mouth's opening.
 
     Args:
@@ -274,7 +294,7 @@ def _shade_mouth(
         ey = cosine * dy + sine * dz
         ez = -sine * dy + cosine * dz
         bright, gum = _tooth(p[0], oy, oz, dx, ey, ez, mouth[6:12], -1.0)
-        bright *= 0.8
+        bright *= 0.6
         if bright < 0.0:
             ty = mouth[16] + mouth[18]
             tz = mouth[17]
@@ -334,14 +354,16 @@ def _shade_skin(
         h = np.sqrt(hx * hx + hy * hy + hz * hz)
         shine = max(0.0, (n[0] * hx + n[1] * hy + n[2] * hz) / h)
         amount = gloss * (key_open if which == 0 else 0.45 * sky)
-        wide = 0.11 * shine**14 + 0.13 * shine**48
+        wide = 0.065 * shine**12 + 0.085 * shine**40
         colour[0] += amount * wide
         colour[1] += amount * wide
         colour[2] += amount * wide
 
 
 @_compiled
-def _shade_hair(tangent: np.ndarray, light: np.ndarray, view: np.ndarray, colour: np.ndarray) -> None:
+def _shade_hair(
+    tangent: np.ndarray, light: np.ndarray, view: np.ndarray, colour: np.ndarray
+) -> None:
     """Light on a hair with unit `tangent` (3,), camera axes; `colour` (4,) in place.
 
     Source: Kajiya and Kay 1989, "Rendering fur with three dimensional textures", eq. 14 and 16.
@@ -417,7 +439,9 @@ def shade(
             for k in range(1, 4):
                 f = ids[2 * y + k // 2, 2 * x + k % 2]
                 other = -1 if f < 0 else int(materials[f])
-                same = same and other == kind and kind != HAIR and kind != MOUTH
+                # Hairs and teeth are finer than a pixel.
+                fine = kind == MOUTH or (kind == HAIR and f != f0)
+                same = same and other == kind and not fine
             total[:] = 0.0
             count = 1 if same else 4
             for k in range(count):

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from pirctl.face.camera import FLIP, intrinsics
-from pirctl.face.landmarks import CHIN, EYE_OUTER_CORNERS, FACE_OVAL, INNER_LIP_CENTRES, MESH_POINTS
+from pirctl.face.landmarks import CHIN, EYE_OUTER_CORNERS, INNER_LIP_CENTRES, MESH_POINTS
 from pirctl.face.model import FaceModel
 from pirctl.synthetic import raster
-from pirctl.synthetic.head import Head, build_head
+from pirctl.synthetic.head import NECK_LABEL, Head, build_head
 from pirctl.synthetic.texture import Layout, display_table, paint_atlas, paint_room
 
 FOCAL_SIDES = 2.0
@@ -52,6 +52,7 @@ class Scene:
         K: (3, 3) float32 camera matrix, pixels.
         t_rest: (3,) float32 position of the head at rest, camera axes.
         rest: (E,) float32 coefficients that close the lips of this identity.
+        blink: coefficient of the two blink axes at which its lids meet, at least 1.
     """
 
     def __init__(self, model: FaceModel, z_id: np.ndarray, size_px: int, seed: int) -> None:
@@ -64,6 +65,7 @@ class Scene:
         ).numpy()
         self._basis = model.expression_basis.numpy()
         self.rest = self._closing()
+        self.blink = self._blinking()
         neutral = self.vertices(self.rest)
         rng = np.random.default_rng(seed)
         layout = Layout(side=max(128, round(size_px * 1.25 / 2) * 2))
@@ -120,7 +122,23 @@ class Scene:
         rest[axis] = 1.0
         change = self.lip_gap(rest) - gap
         rest[axis] = float(np.clip(-gap / change, 0.0, 1.0)) if change < 0 else 0.0
+        # Relaxed lids cover the upper edge of the iris.
+        for side in ("Left", "Right"):
+            rest[self.model.axis(f"eyeBlink{side}")] = 0.14
         return rest
+
+    def _blinking(self) -> float:
+        wanted = []
+        for side, upper, lower in (("Left", 386, 374), ("Right", 159, 145)):
+            z_exp = self.rest.copy()
+            k = self.model.axis(f"eyeBlink{side}")
+            heights = []
+            for value in (0.0, 1.0):
+                z_exp[k] = value
+                vertices = self.vertices(z_exp)
+                heights.append(float(vertices[upper, 1] - vertices[lower, 1]))
+            wanted.append(heights[0] / max(1e-6, heights[0] - heights[1]))
+        return float(np.clip(max(wanted), 1.0, 1.5))
 
     def _bake(self, neutral: np.ndarray) -> np.ndarray:
         """(N, 2) open sky and open key light per vertex, from depth maps seen from the lights."""
@@ -132,16 +150,16 @@ class Scene:
         casts = self.head.casts & (mesh.materials != raster.MOUTH) & (mesh.materials != raster.EYE)
         triangles, materials = mesh.triangles[casts], mesh.materials[casts]
         golden = np.pi * (3 - np.sqrt(5))
-        k = np.arange(72)
-        z = (k + 0.5) / 72
+        k = np.arange(48)
+        z = (k + 0.5) / 48
         ring = np.sqrt(1 - z * z)
         sky = np.stack([ring * np.cos(golden * k), ring * np.sin(golden * k), z], 1)
         # The sky is mostly in front and above: tilt and squeeze the hemisphere.
         sky[:, 1] += 0.35
         sky /= np.linalg.norm(sky, axis=1, keepdims=True)
         key = np.array([raster._KEY[0], -raster._KEY[1], -raster._KEY[2]])
-        j = np.arange(24)
-        spread = 0.13 * np.sqrt((j + 0.5) / 24)
+        j = np.arange(16)
+        spread = 0.13 * np.sqrt((j + 0.5) / 16)
         side = np.cross(key, [0, 1, 0])
         side /= np.linalg.norm(side)
         upward = np.cross(side, key)
@@ -158,11 +176,18 @@ class Scene:
         light[:, 0] /= np.maximum(weight, 1e-3)
         for direction in cone:
             direction = direction / np.linalg.norm(direction)
-            light[:, 1] += _visible(points, start, triangles, materials, direction, hair) / len(cone)
+            light[:, 1] += _visible(points, start, triangles, materials, direction, hair) / len(
+                cone
+            )
         for _ in range(3):
-            light = _spread(light, mesh.triangles)
+            light = _spread(light, mesh.triangles[self.head.casts])
         # Light that bounces between skin and skin never lets a crease go black.
         light[:, 0] = 0.18 + 0.82 * light[:, 0]
+        # The chin's shadow on the neck moves with the chin; a soft one stands for all of them.
+        below = (mesh.parts == NECK_LABEL) & (mesh.materials == raster.SKIN)
+        neck = np.unique(mesh.triangles[below])
+        depth = np.clip((neutral[CHIN, 1] + 0.05 - points[neck, 1]) / 0.55, 0, 1)
+        light[neck] *= (0.35 + 0.65 * depth * depth * (3 - 2 * depth))[:, None]
         self._shade_openings(light, points)
         return np.ascontiguousarray(light, np.float32)
 
@@ -302,6 +327,3 @@ def _spread(values: np.ndarray, triangles: np.ndarray) -> np.ndarray:
         np.add.at(count, triangles[:, k], 1.0)
     result: np.ndarray = total / count[:, None]
     return result
-
-
-_ = FACE_OVAL

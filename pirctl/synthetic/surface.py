@@ -63,9 +63,7 @@ def _halve(
         for k in range(3):
             a, b, c = triangle[k], triangle[(k + 1) % 3], triangle[(k + 2) % 3]
             wings.setdefault((min(a, b), max(a, b)), []).append((c, group))
-    sharp = {
-        edge for edge, sides in wings.items() if len(sides) != 2 or sides[0][1] != sides[1][1]
-    }
+    sharp = {edge for edge, sides in wings.items() if len(sides) != 2 or sides[0][1] != sides[1][1]}
     along: dict[int, list[int]] = {}
     for a, b in sharp:
         along.setdefault(a, []).append(b)

@@ -229,7 +229,7 @@ def _paint_skin(canvas: Canvas, rng: np.random.Generator) -> None:
     for nostril, wing in ((98, 97), (327, 326)):
         at = 0.58 * canvas.points[nostril] + 0.42 * canvas.points[wing]
         at = at + np.array([0.0, -0.012 * canvas.texel])
-        canvas.tint(canvas.spot(at, 0.052, 0.026), (0.26, 0.10, 0.08), 0.92)
+        canvas.tint(canvas.spot(at, 0.042, 0.020), (0.30, 0.13, 0.10), 0.70)
         canvas.gloss *= 1 - 0.9 * canvas.spot(at, 0.06, 0.035)
 
 
@@ -262,7 +262,7 @@ def _paint_lips(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.tint(np.clip(near * 1.6, 0, 1) * lips, (0.46, 0.20, 0.20), 0.55)
     low = 0.5 * (canvas.points[17] + canvas.points[14])
     canvas.tint(canvas.spot(low, 0.10, 0.035) * lips, (0.82, 0.50, 0.48), 0.45)
-    canvas.gloss += 1.1 * lips + 0.25 * lips * creases
+    canvas.gloss += (0.9 * lips + 0.25 * lips * creases) * (1 - np.clip(2 * near, 0, 1))
     for corner in (61, 291):
         canvas.tint(canvas.spot(canvas.points[corner], 0.025, 0.018), (0.50, 0.26, 0.23), 0.45)
     # The shadow in the dip below the lower lip.
@@ -302,9 +302,9 @@ def _paint_eye_region(canvas: Canvas, rng: np.random.Generator) -> None:
 def _paint_brows(canvas: Canvas, rng: np.random.Generator) -> None:
     for ring, side in ((landmarks.BROW_RIGHT, -1.0), (landmarks.BROW_LEFT, 1.0)):
         brow = canvas.ring(ring)
-        canvas.tint(canvas.region(brow, 0.020), (0.36, 0.24, 0.18), 0.45)
+        canvas.tint(canvas.region(brow, 0.025), (0.40, 0.27, 0.20), 0.35)
         upper, lower = brow[:5], brow[9:4:-1]
-        count = 420
+        count = 300
         along = rng.random(count) * 0.97
         across = 0.12 + 0.76 * rng.random(count)
         at = along * 4
@@ -320,6 +320,7 @@ def _paint_brows(canvas: Canvas, rng: np.random.Generator) -> None:
         long = rng.uniform(0.045, 0.085, count)[:, None] * canvas.texel
         end = start + lean * long
         canvas.strokes(start, end, (0.17, 0.10, 0.07), 0.006, 0.75)
+        canvas.gloss *= 1 - 0.85 * np.clip(1.5 * canvas.region(brow, 0.03), 0, 1)
 
 
 def _label_face(canvas: Canvas) -> None:
