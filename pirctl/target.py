@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from pirctl.errors import TargetError
 from pirctl.files import atomic_file
@@ -214,7 +214,8 @@ class Target:
             kind = np.uint8 if name == "valid" else np.float32
             arrays[name] = np.ascontiguousarray(getattr(track, name), dtype=kind)
         with atomic_file(self.track_path) as temporary:
-            save_file(arrays, temporary, metadata={"format": str(FORMAT)})
+            # Through memory: its own file writing makes files only their owner may read.
+            temporary.write_bytes(save(arrays, metadata={"format": str(FORMAT)}))
 
     def stage_folder(self, stage: str) -> Path:
         """Folder of a training stage, whether or not it is there yet."""

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from pirctl.errors import DecodeError, MediaError, WeightsCorrupt, WeightsMissing
 from pirctl.files import atomic_file
@@ -370,7 +370,8 @@ def write_landmark_file(path: Path, landmarks: Landmarks) -> None:
         "frame_rate": str(landmarks.frame_rate),
     }
     with atomic_file(path) as temporary:
-        save_file(arrays, temporary, metadata=about)
+        # Through memory: its own file writing makes files only their owner may read.
+        temporary.write_bytes(save(arrays, metadata=about))
 
 
 def check_landmarks(

@@ -1,0 +1,256 @@
+"""The parts of a target folder, one after the other: landmarks, crop, pictures, sound, fit.
+
+Frames are read as streams; memory holds the landmarks and the fit, never the pictures. A part that
+an earlier run made from the same inputs is taken over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from pirctl.errors import FaceNotFound
+from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
+from pirctl.face.fit import fit_clip
+from pirctl.face.landmarks import eye_distance
+from pirctl.face.model import FaceModel
+from pirctl.face.parsing import Parser
+from pirctl.face.track import (
+    FaceDetector,
+    Landmarks,
+    fill_gaps,
+    resample_landmarks,
+    track_frames,
+)
+from pirctl.media import (
+    Crop,
+    VideoWriter,
+    expected_frames,
+    read_frames,
+    stream_sound,
+    write_sound,
+)
+from pirctl.pipeline.background import prefetch
+from pirctl.pipeline.reuse import Previous, Source, link
+from pirctl.progress import OnProgress, Progress
+from pirctl.settings import Settings
+from pirctl.target import Target, Track
+
+WORST_ERROR = 0.2
+"""A frame whose fit misses by more than this fraction of the eyes' distance is not usable."""
+TRACKING_SIDE_PX = 1920
+"""Larger pictures are tracked at this size: the tracker sees a face at 256 pixels anyway."""
+_QUEUE_FRAMES = 4
+_PARSER_BATCH = 8
+"""Frames per call of the parser."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One run: its inputs and its clock."""
+
+    source: Source
+    settings: Settings
+    model: FaceModel
+    previous: Previous
+    report: OnProgress
+    seconds: dict[str, float] = field(default_factory=dict)
+    crops: list[Crop] = field(default_factory=list)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frame rate of the target."""
+        return Fraction(self.settings.media.frame_rate)
+
+    @property
+    def crop(self) -> Crop:
+        """The square, once it is chosen."""
+        return self.crops[-1]
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure a step."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def make_parts(
+    work: Work,
+    made: Target,
+    points: Landmarks | None,
+    detector: FaceDetector | None,
+    labeller: Parser,
+    *,
+    with_audio: bool,
+) -> tuple[int, Track]:
+    """Write every part but `target.yaml` into the new folder."""
+    size_px = work.settings.media.size_px
+    tracked = _landmarks(work, points, detector)
+    work.crops.append(_crop(work, tracked))
+    cropped = crop_from_source(tracked.points, work.crop.rounded(), size_px)
+    with work.step("frames and parsing"):
+        frames = _write_pictures(work, made, cropped, labeller)
+    cropped, valid = cropped[:frames], tracked.valid[:frames]
+    if len(valid) < frames:  # A source that decodes to more frames the second time.
+        cropped = np.concatenate([cropped, np.repeat(cropped[-1:], frames - len(valid), 0)])
+        valid = np.concatenate([valid, np.zeros(frames - len(valid), bool)])
+    if with_audio:
+        with work.step("sound"):
+            _write_sound(work, made, frames)
+    track = _fit(work, cropped, valid)
+    made.write_track(track)
+    return frames, track
+
+
+def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | None) -> Landmarks:
+    """Landmarks in source pixels at the target's frame rate."""
+    info, about = work.source.info, work.previous.about
+    if work.previous.has("track") and about is not None:
+        old = work.previous.target.track()
+        crop = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side)
+        whole = source_from_crop(old.landmarks, crop, about.size_px)
+        found = Landmarks(
+            points=whole, valid=old.valid, width=info.width, height=info.height,
+            frame_rate=work.rate,
+        )  # fmt: skip
+    elif points is not None:
+        duration_s = len(points.valid) / points.frame_rate
+        # A few rows more than the picture may have; the pictures' number is known after reading.
+        found = resample_landmarks(points, work.rate, int(duration_s * work.rate) + 2)
+    else:
+        assert detector is not None
+        with work.step("tracking"):
+            found = _track(work, detector)
+    if not found.valid.any():
+        raise FaceNotFound(
+            f"{work.source.video}: no face found in any of {len(found.valid)} frames "
+            f"({info.width}x{info.height} pixels)",
+            hint="use a clip that shows one face from the front, at least 60 pixels wide; "
+            "rotate or cut it first if needed, or give your own points with --landmarks FILE",
+        )
+    return found
+
+
+def _track(work: Work, detector: FaceDetector) -> Landmarks:
+    info = work.source.info
+    scale = min(1.0, TRACKING_SIDE_PX / max(info.width, info.height))
+    size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+    frames = read_frames(work.source.video, rate=work.rate, size=size if scale < 1 else None)
+    with closing(prefetch(frames, _QUEUE_FRAMES)) as ahead:
+        points, valid = track_frames(
+            ahead, detector, total=expected_frames(info, work.rate), on_progress=work.report
+        )
+    points = points * np.array([info.width / size[0], info.height / size[1]], np.float32)
+    return Landmarks(
+        points=points, valid=valid, width=info.width, height=info.height, frame_rate=work.rate
+    )
+
+
+def _crop(work: Work, tracked: Landmarks) -> Crop:
+    about = work.previous.about
+    if work.previous.has("frames") and about is not None:
+        return Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side)
+    return choose_crop(
+        tracked.points,
+        tracked.valid,
+        width=tracked.width,
+        height=tracked.height,
+        margin=work.settings.media.crop_margin,
+    ).rounded()
+
+
+def _write_pictures(
+    work: Work, made: Target, cropped: npt.NDArray[np.float32], labeller: Parser
+) -> int:
+    """Write `frames.mkv` and `parsing.mkv`, or take over what holds; returns the frames."""
+    old, size_px = work.previous, work.settings.media.size_px
+    if old.has("frames") and old.has("parsing") and old.about is not None:
+        link(old.target.frames_path, made.frames_path)
+        link(old.target.parsing_path, made.parsing_path)
+        return old.about.frames
+    if old.has("frames"):
+        link(old.target.frames_path, made.frames_path)
+        pictures = read_frames(made.frames_path)
+    else:
+        size = (size_px, size_px)
+        pictures = read_frames(work.source.video, rate=work.rate, crop=work.crop, size=size)
+    done = 0
+    with ExitStack() as stack:
+        shape = (size_px, size_px, work.rate)
+        labels = stack.enter_context(VideoWriter(made.parsing_path, *shape, quality="labels"))
+        archive = None
+        if not old.has("frames"):
+            archive = stack.enter_context(VideoWriter(made.frames_path, *shape, quality="archive"))
+        ahead = stack.enter_context(closing(prefetch(pictures, _QUEUE_FRAMES)))
+        while batch := list(islice(ahead, _PARSER_BATCH)):
+            rows = np.minimum(np.arange(done, done + len(batch)), len(cropped) - 1)
+            for frame, label in zip(batch, labeller.parse(batch, cropped[rows]), strict=True):
+                if archive is not None:
+                    archive.write(frame)
+                labels.write(label)
+            done += len(batch)
+            work.report(Progress(step="cropping and parsing", done=done, total=len(cropped)))
+    return done
+
+
+def _write_sound(work: Work, made: Target, frames: int) -> None:
+    """Write `audio.wav`, exactly as long as the picture, or take it over."""
+    if work.previous.has("sound"):
+        link(work.previous.target.audio_path, made.audio_path)
+        return
+    rate_hz = work.settings.media.sample_rate_hz
+    samples = int(frames * rate_hz / work.rate)
+    blocks = stream_sound(work.source.video, rate_hz)
+    write_sound(made.audio_path, exactly(blocks, samples), rate_hz)
+
+
+def exactly(
+    blocks: Iterable[npt.NDArray[np.float32]], samples: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Blocks of sound (S,) cut off, or continued with silence, at `samples` in all."""
+    left = samples
+    for block in blocks:
+        if not left:
+            return
+        yield block[:left]
+        left -= len(block[:left])
+    while left:
+        silence = np.zeros(min(left, 1 << 16), np.float32)
+        yield silence
+        left -= len(silence)
+
+
+def _fit(work: Work, cropped: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Track:
+    """Fit the face model, or take the fit over."""
+    if work.previous.has("fit"):
+        return work.previous.target.track()
+    settings = work.settings
+    with work.step("fitting"):
+        fit = fit_clip(
+            cropped, valid, work.model, settings.media.size_px, settings.fit, work.report
+        )
+    limit = WORST_ERROR * np.maximum(eye_distance(cropped), 1.0)
+    usable = fit.valid & (np.nan_to_num(fit.error_px, nan=np.inf) < limit)
+    if not usable.any():
+        raise FaceNotFound(
+            f"{work.source.video}: the face model fits none of {len(valid)} frames",
+            hint="use a clip that shows the face from the front",
+        )
+    return Track(
+        landmarks=fill_gaps(cropped, valid),
+        valid=usable,
+        z_id=fit.z_id,
+        z_exp=fit.z_exp,
+        R=fit.R,
+        t=fit.t,
+        K=fit.K,
+        error_px=fit.error_px,
+    )

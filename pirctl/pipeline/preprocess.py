@@ -1,0 +1,240 @@
+"""From a video of a speaker to a target folder: track, crop, fit, label.
+
+This module checks the inputs, chooses tracker and parser, and puts the folder in place when all
+its parts (`parts`) are complete. A second run redoes only what changed (`reuse`).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pirctl.catalog import find_weights
+from pirctl.errors import MediaError, WeightsMissing
+from pirctl.face.landmarks import eye_distance
+from pirctl.face.model import load_face_model
+from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
+from pirctl.face.track import FaceDetector, MediapipeDetector, check_landmarks, read_landmark_file
+from pirctl.files import atomic_folder, check_writable
+from pirctl.media import MediaInfo, expected_frames, probe
+from pirctl.pipeline.parts import Work, make_parts
+from pirctl.pipeline.reuse import Previous, Source, file_digest, part_digests
+from pirctl.progress import OnProgress, ignore_progress
+from pirctl.settings import Settings
+from pirctl.target import (
+    Target,
+    TargetAbout,
+    Track,
+    check_name,
+    name_from_video,
+    workspace_folder,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessReport:
+    """What came out.
+
+    Attributes:
+        target: the folder.
+        frames: frames in it.
+        unusable_frames: their numbers, where no usable face was found.
+        error_percent: mean distance of landmarks and fit, in percent of the eyes' distance.
+        seconds: time of each step that ran; empty when all was up to date.
+        reused: the parts that an earlier run had made already.
+    """
+
+    target: Target
+    frames: int
+    unusable_frames: tuple[int, ...]
+    error_percent: float
+    seconds: dict[str, float]
+    reused: tuple[str, ...]
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether there was nothing to do."""
+        return not self.seconds
+
+    @property
+    def fps(self) -> float:
+        """Frames per second over all steps, 0 when there was nothing to do."""
+        return self.frames / sum(self.seconds.values()) if self.seconds else 0.0
+
+    def to_mapping(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "target": str(self.target.folder),
+            "frames": self.frames,
+            "unusable_frames": list(self.unusable_frames),
+            "error_percent": round(self.error_percent, 3),
+            "fps": round(self.fps, 1),
+            "seconds": {step: round(value, 2) for step, value in self.seconds.items()},
+            "reused": list(self.reused),
+        }
+
+
+def preprocess(
+    video: Path | str,
+    *,
+    name: str | None = None,
+    workspace: Path | str | None = None,
+    settings: Settings | None = None,
+    preset: str = "",
+    tracker_model: Path | None = None,
+    landmarks: Path | None = None,
+    parser: Literal["bisenet", "geometry"] | None = None,
+    parser_weights: Path | None = None,
+    with_audio: bool = True,
+    consent: str = "",
+    force: bool = False,
+    device: str | None = None,
+    detector: FaceDetector | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> PreprocessReport:
+    """Make the target folder of a video.
+
+    Args:
+        video: any file ffmpeg reads, showing one speaker.
+        name: of the target; None takes the file's stem.
+        workspace: root of the targets; None is PIRCTL_WORKSPACE, else `./targets`.
+        settings: sizes and weights; None takes the defaults.
+        preset: its name, for the record.
+        tracker_model: MediaPipe's `face_landmarker.task`; None looks in the cache.
+        landmarks: a landmark file to use in place of the tracker.
+        parser: who labels the pixels; None is BiSeNet, which needs its weights.
+        parser_weights: `parsing_bisenet.pth`; None looks in the cache.
+        with_audio: whether to keep the sound, which training needs.
+        consent: who agreed, for the record.
+        force: make everything anew, also from another video, and drop trained stages.
+        device: for BiSeNet; None is a GPU if there is one.
+        detector: finds faces in place of MediaPipe.
+        on_progress: called after every frame.
+
+    Raises:
+        FaceNotFound: no usable face in any frame.
+        MediaError: not a video, no sound, or landmarks of another video.
+        TargetError: bad name, or the folder holds something that would be lost.
+        WeightsMissing: the tracker's or the parser's model is not there.
+    """
+    settings, video = settings or Settings(), Path(video)
+    target = Target(
+        workspace_folder(workspace) / (check_name(name) if name else name_from_video(video))
+    )
+    info = _checked(video, with_audio=with_audio)
+    model = load_face_model()
+    source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
+    with ExitStack() as stack:
+        points = read_landmark_file(landmarks) if landmarks else None
+        if points is not None and landmarks is not None:
+            check_landmarks(
+                points, landmarks, width=info.width, height=info.height, frames=info.frames
+            )
+        elif detector is None:
+            detector = stack.enter_context(closing(_default_detector(tracker_model)))
+        labeller = _choose_parser(parser, parser_weights, device)
+        tracker = "file" if points is not None else detector.name if detector else ""
+        parts = part_digests(source, settings, model, tracker, landmarks, labeller.name, with_audio)
+        previous = Previous.of(target, parts, source, force=force)
+        if previous.is_complete:
+            return _report(target, target.about.frames, target.track(), {}, tuple(parts))
+        check_writable(target.folder, needed_bytes=_needed_bytes(info, settings))
+        work = Work(
+            source=source, settings=settings, model=model, previous=previous, report=on_progress
+        )
+        with atomic_folder(target.folder) as folder:
+            made = Target(folder)
+            frames, track = make_parts(
+                work, made, points, detector, labeller, with_audio=with_audio
+            )
+            about = _about(work, preset, tracker, labeller.name, parts, frames)
+            made.write_about(replace(about, has_audio=with_audio, consent=consent))
+            previous.keep_stages(made)
+    return _report(target, frames, track, work.seconds, previous.reusable)
+
+
+def _checked(video: Path, *, with_audio: bool) -> MediaInfo:
+    info = probe(video)
+    if not info.has_video:
+        raise MediaError(f"{video} has no picture, only sound", hint="give a video of the speaker")
+    if with_audio and not info.has_audio:
+        raise MediaError(
+            f"{video} has no sound, which training speech to expression needs",
+            hint="--no-audio makes the target without it",
+        )
+    return info
+
+
+def _default_detector(model: Path | None) -> MediapipeDetector:
+    try:
+        return MediapipeDetector(model or find_weights("face_landmarker"))
+    except WeightsMissing as error:
+        raise WeightsMissing(
+            error.message,
+            hint="pirctl models pull face_landmarker, or --tracker-model FILE, "
+            "or give points with --landmarks FILE",
+        ) from error
+
+
+def _choose_parser(name: str | None, weights: Path | None, device: str | None) -> Parser:
+    if name == "geometry":
+        return GeometryParser()
+    try:
+        path = weights or find_weights("bisenet")
+    except WeightsMissing as error:
+        raise WeightsMissing(
+            error.message, hint="pirctl models pull bisenet, or --parser geometry, which needs none"
+        ) from error
+    from pirctl.device import select_device
+
+    return BisenetParser(path, select_device(device))
+
+
+def _needed_bytes(info: MediaInfo, settings: Settings) -> int:
+    # Measured on footage: 60 kB per 512 crop in frames.mkv, half as much again for all else.
+    frames = expected_frames(info, Fraction(settings.media.frame_rate)) or 0
+    return int(frames * 90_000 * (settings.media.size_px / 512) ** 2)
+
+
+def _about(
+    work: Work, preset: str, tracker: str, parser: str, parts: dict[str, str], frames: int
+) -> TargetAbout:
+    info = work.source.info
+    return TargetAbout(
+        source=str(work.source.video),
+        source_sha256=work.source.sha256,
+        frame_rate=str(info.frame_rate or work.rate),
+        source_width=info.width,
+        source_height=info.height,
+        crop_x=float(work.crop.x),
+        crop_y=float(work.crop.y),
+        crop_side=float(work.crop.side),
+        size_px=work.settings.media.size_px,
+        frames=frames,
+        has_audio=False,
+        tracker=tracker,
+        face_model=work.model.name,
+        face_model_hash=work.model.version,
+        parser=parser,
+        preset=preset,
+        inputs=parts,
+    )
+
+
+def _report(
+    target: Target, frames: int, track: Track, seconds: dict[str, float], reused: tuple[str, ...]
+) -> PreprocessReport:
+    share = track.error_px / np.maximum(eye_distance(track.landmarks), 1.0)
+    return PreprocessReport(
+        target=target,
+        frames=frames,
+        unusable_frames=tuple(int(number) for number in np.flatnonzero(~track.valid)),
+        error_percent=100 * float(share[track.valid].mean()),
+        seconds=seconds,
+        reused=reused,
+    )

@@ -1,0 +1,140 @@
+"""What an earlier run of preprocess left: which parts of a target still hold, and taking them over.
+
+Every part remembers a digest of what it was made from; equal digests mean an equal part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pirctl.errors import TargetError
+from pirctl.face.model import FaceModel
+from pirctl.media import MediaInfo
+from pirctl.progress import OnProgress, Progress
+from pirctl.settings import Settings
+from pirctl.target import Target, TargetAbout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The video: file, headers, hash."""
+
+    video: Path
+    info: MediaInfo
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Previous:
+    """What an earlier run left, and which of its parts still hold."""
+
+    target: Target
+    about: TargetAbout | None
+    reusable: tuple[str, ...]
+    is_complete: bool
+
+    @staticmethod
+    def of(target: Target, parts: dict[str, str], source: Source, *, force: bool) -> Previous:
+        """Look at what stands in a target's folder.
+
+        Args:
+            target: where the result is to go.
+            parts: digests of the parts as they are to be.
+            source: the video.
+            force: take nothing over and replace whatever is there.
+
+        Raises:
+            TargetError: something is there that would be lost.
+        """
+        nothing = Previous(target=target, about=None, reusable=(), is_complete=False)
+        if not target.about_path.is_file():
+            if target.folder.exists() and not force and any(target.folder.iterdir()):
+                raise TargetError(
+                    f"{target.folder} exists and is not a target",
+                    hint="choose another --target NAME, or --force to replace the folder",
+                )
+            return nothing
+        if force:
+            return nothing
+        about = target.about
+        if about.source_sha256 != source.sha256:
+            raise TargetError(
+                f"target {target.name!r} exists, made from another video ({about.source})",
+                hint="choose another --target NAME, or --force to replace it",
+            )
+        same = tuple(part for part in parts if about.inputs.get(part) == parts[part])
+        stages = target.trained_stages()
+        if stages and ("frames" not in same or "fit" not in same):
+            raise TargetError(
+                f"target {target.name!r} has trained stages ({', '.join(stages)}), which would "
+                "not fit what these settings make",
+                hint="choose another --target NAME, or --force, which drops them",
+            )
+        complete = len(same) == len(parts) and target.track_path.is_file()
+        return Previous(target=target, about=about, reusable=same, is_complete=complete)
+
+    def has(self, part: str) -> bool:
+        """Whether a part can be taken over."""
+        return part in self.reusable
+
+    def keep_stages(self, made: Target) -> None:
+        """Link the trained stages into the new folder."""
+        stages = self.target.folder / "stages"
+        # Linked, not moved: until the new folder stands, the old one stays whole.
+        if self.about is not None and stages.is_dir():
+            shutil.copytree(stages, made.folder / "stages", copy_function=link)
+
+
+def part_digests(
+    source: Source,
+    settings: Settings,
+    model: FaceModel,
+    tracker: str,
+    landmarks: Path | None,
+    parser: str,
+    with_audio: bool,
+) -> dict[str, str]:
+    """What each part is made from; a part that builds on another includes its digest."""
+    media = settings.media
+    points = hashlib.sha256(landmarks.read_bytes()).hexdigest() if landmarks else ""
+    track = _digest(source.sha256, tracker, points, media.frame_rate)
+    frames = _digest(track, media.size_px, media.crop_margin)
+    parts = {
+        "track": track,
+        "frames": frames,
+        "parsing": _digest(frames, parser),
+        "fit": _digest(frames, asdict(settings.fit), model.version),
+    }
+    if with_audio:
+        parts["sound"] = _digest(source.sha256, media.frame_rate, media.sample_rate_hz)
+    return parts
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path, on_progress: OnProgress) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    total, done, digest = path.stat().st_size, 0, hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+            done += len(block)
+            on_progress(
+                Progress(step="checking", done=done >> 20, total=total >> 20, unit="megabytes")
+            )
+    return digest.hexdigest()
+
+
+def link(old: str | Path, new: str | Path) -> None:
+    """Hard link, or copy where the file system cannot."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copy2(old, new)
