@@ -16,12 +16,12 @@ from pirctl.networks.volume import Decoder
 
 Network = TypeVar("Network", bound=nn.Module)
 
+Precision = Literal["float32", "bfloat16"]
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def prepare_inference(
-    network: Network, device: torch.device, precision: Literal["float32", "bfloat16"]
-) -> Network:
+def prepare_inference(network: Network, device: torch.device, precision: Precision) -> Network:
     """Change a FaceNetwork or Renderer for inference, in place, and return it.
 
     It cannot be trained afterwards. Inputs and outputs stay float32. Call it under
@@ -49,7 +49,7 @@ def prepare_inference(
     return network
 
 
-def default_precision(device: torch.device) -> Literal["float32", "bfloat16"]:
+def default_precision(device: torch.device) -> Precision:
     """Return bfloat16 where the device computes it natively, float32 elsewhere."""
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -8,7 +8,8 @@ Source: Huang et al. 2023, section 3.3 and supplement; Wang et al. 2018 (coarse-
 Where they leave it open: there is no normalisation at all. Instance normalisation removes the
 absolute brightness and contrast of its input, which are just what has to be matched at the mask's
 edge, and makes every pixel depend on the whole frame. Residual blocks that start as the identity
-train without it.
+train without it. The first three channels of I_F are a small RGB picture, and what is learnt is
+the difference to it, so colours are right from the first step.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pirctl.networks.layers import SLOPE, in_precision_of
+from pirctl.networks.layers import SLOPE, full_precision, in_precision_of
 from pirctl.settings import RendererSettings
 from pirctl.tensors import check_shape
+
+_BRIGHTEST = 0.97
+"""Where the starting picture saturates; the network goes on to 1 by itself."""
 
 
 class Convolution(nn.Module):
@@ -126,7 +130,7 @@ class Renderer(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(2 * fine) for _ in range(settings.fine_blocks)))
         self.up = Convolution(2 * fine, fine, stride=-2)
         self.leave = nn.Conv2d(fine, 3, 7, padding=3)
-        nn.init.normal_(self.leave.weight, std=0.5 / (fine * 49) ** 0.5)
+        nn.init.normal_(self.leave.weight, std=0.1 / (fine * 49) ** 0.5)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
@@ -145,4 +149,11 @@ class Renderer(nn.Module):
         half = F.avg_pool2d(masked, 3, stride=2, padding=1, count_include_pad=False)
         x = self.down(self.enter(masked)) + self.coarse(half, feature_image)
         image: Tensor = self.leave(self.up(self.blocks(x)))
-        return torch.tanh(image.float())
+        with full_precision(image):
+            return torch.tanh(image.float() + self._start(feature_image))
+
+    def _start(self, feature_image: Tensor) -> Tensor:
+        """The small RGB picture in I_F, enlarged, before the tanh."""
+        small = feature_image[:, :3].float()
+        large = F.interpolate(small, size=self.size_px, mode="bilinear", align_corners=False)
+        return torch.atanh(large.clamp(-_BRIGHTEST, _BRIGHTEST))

@@ -20,16 +20,17 @@ def test_face_returns_the_feature_image_and_the_picture() -> None:
 def test_face_overfits_a_batch_and_its_picture_passes_through_the_feature_image() -> None:
     face, inputs, truth = make_face(), make_inputs(3), make_pictures(3)
     face.set_statistics(inputs[1].mean(dim=0), inputs[1].std(dim=0))
-    optimiser = torch.optim.Adam(face.parameters(), lr=5e-3, betas=(0.0, 0.99))
-    for _ in range(90):
+    optimiser = torch.optim.Adam(face.parameters(), lr=5e-3, betas=(0.9, 0.99))
+    for _ in range(60):
         optimiser.zero_grad()
         _, image = face(*inputs)
         (image - truth).square().mean().backward()
         optimiser.step()
     with torch.no_grad():
         feature_image, image = face(*inputs)
-    still = truth.mean(dim=0, keepdim=True).expand_as(truth)
-    assert psnr(image, truth) > psnr(still, truth) + 6
+    assert psnr(image, truth) > 24
+    moved, wanted = (picture[2] - picture[0] for picture in (image, truth))
+    assert torch.cosine_similarity(moved.flatten(), wanted.flatten(), dim=0) > 0.6
     assert (feature_image[0] - feature_image[2]).abs().max() > 0.05
 
 
