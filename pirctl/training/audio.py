@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pirctl.media.sound import read_sound
+from pirctl.media import read_sound
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.settings import Settings
 from pirctl.speech.build import build_encoder

@@ -20,7 +20,7 @@ from pirctl.errors import SettingsError, TargetError
 from pirctl.face.landmarks import LIPS_OUTER
 from pirctl.face.masks import MaskPainter, head_mask
 from pirctl.face.model import FaceModel
-from pirctl.media.video import read_frames
+from pirctl.media import read_frames
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import MaskSettings, TrainSettings
 from pirctl.target import Target, TargetAbout, Track
