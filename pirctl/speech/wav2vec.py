@@ -144,18 +144,22 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
     """
     import_torchvision()
     from safetensors import SafetensorError
-    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
     where = _source(settings.model)
-    revision = {} if Path(where).is_dir() else {"revision": settings.revision}
+    options = {} if Path(where).is_dir() else {"revision": settings.revision}
     try:
         with _quiet_transformers():
-            extractor = Wav2Vec2FeatureExtractor.from_pretrained(where, **revision)
-            model = Wav2Vec2Model.from_pretrained(where, use_safetensors=True, **revision)
+            try:
+                # What is in the cache needs no network, and no waiting for one that is not there.
+                extractor, model = _load(where, local_files_only=True, **options)
+            except OSError:
+                if Path(where).is_dir():
+                    raise
+                extractor, model = _load(where, **options)
     except (SafetensorError, RuntimeError) as error:
         raise WeightsCorrupt(
             f"speech.model {settings.model}: its weights cannot be read: {error}",
-            hint=f"fetch it again: hf download {settings.model} --force-download",
+            hint="fetch them again, whole",
         ) from error
     except (OSError, ValueError) as error:
         raise WeightsMissing(
@@ -172,6 +176,13 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
         )
     normalise = bool(extractor.do_normalize)
     return Wav2VecEncoder(model, normalise, settings, frame_rate, sample_rate_hz)
+
+
+def _load(where: str, **options: Any) -> tuple[Any, Any]:
+    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(where, **options)
+    return extractor, Wav2Vec2Model.from_pretrained(where, use_safetensors=True, **options)
 
 
 def _source(model: str) -> str:
