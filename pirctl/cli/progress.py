@@ -1,0 +1,138 @@
+"""Progress on stderr: bars in a terminal, a plain line now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from pirctl.progress import OnProgress, Progress, ignore_progress
+
+if TYPE_CHECKING:
+    from rich.progress import Task
+
+_LINE_EVERY_S = 5.0
+_BARS_PER_S = 10.0
+
+
+@contextmanager
+def show_progress(quiet: bool = False) -> Iterator[OnProgress]:
+    """Give a callable that draws the reports it gets; the bars go when the block ends.
+
+    Args:
+        quiet: draw nothing.
+    """
+    if quiet:
+        yield ignore_progress
+    elif sys.stderr.isatty():
+        with _bars() as on_progress:
+            yield on_progress
+    else:
+        lines = Lines(sys.stderr)
+        yield lines
+        lines.finish()
+
+
+@contextmanager
+def _bars() -> Iterator[OnProgress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Units per second, over the last reports."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if not speed else f"{speed:.1f} {task.fields['unit']}/s")
+
+    bars = Bars(
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+        refresh_per_second=_BARS_PER_S,
+    )
+    tasks: dict[str, int] = {}
+
+    def draw(report: Progress) -> None:
+        if report.step not in tasks:
+            tasks[report.step] = bars.add_task(report.step, total=None, unit=report.unit, note="")
+        bars.update(
+            tasks[report.step],  # type: ignore[arg-type]
+            completed=report.done,
+            total=report.total,
+            unit=report.unit,
+            note=report.note,
+        )
+
+    with bars:
+        yield draw
+
+
+class Lines:
+    """Reports as text lines: the first and last of a step, and one each few seconds between."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._last: Progress | None = None
+        self._started_s = 0.0
+        self._started_done = 0
+        self._printed_s = 0.0
+        self._printed: Progress | None = None
+
+    def __call__(self, report: Progress) -> None:
+        """Take a report; print it when it is due."""
+        now_s = self._clock()
+        if self._last is None or report.step != self._last.step:
+            self.finish()
+            self._started_s, self._started_done = now_s, report.done
+            self._print(report, now_s)
+        elif report.done == report.total or now_s - self._printed_s >= _LINE_EVERY_S:
+            self._print(report, now_s)
+        self._last = report
+
+    def finish(self) -> None:
+        """Print the last report of the step, unless it was printed."""
+        if self._last is not None and self._last != self._printed:
+            self._print(self._last, self._clock())
+
+    def _print(self, report: Progress, now_s: float) -> None:
+        if report == self._printed:
+            return
+        self._printed, self._printed_s = report, now_s
+        done, elapsed_s = report.done - self._started_done, now_s - self._started_s
+        parts = [f"{report.done}" if report.total is None else f"{report.done}/{report.total}"]
+        parts[0] += f" {report.unit}"
+        if done > 0 and elapsed_s > 0:
+            rate = done / elapsed_s
+            parts.append(f"{rate:.1f} {report.unit}/s")
+            parts.append(f"{_clock_text(elapsed_s)} elapsed")
+            if report.total is not None and report.total > report.done:
+                parts.append(f"{_clock_text((report.total - report.done) / rate)} left")
+        if report.note:
+            parts.append(report.note)
+        print(f"{report.step}: {', '.join(parts)}", file=self._stream, flush=True)
+
+
+def _clock_text(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
