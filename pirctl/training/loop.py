@@ -150,7 +150,8 @@ def train_stage(
 
     Raises:
         TrainingDiverged: a loss is no longer a number; the last checkpoint is kept.
-        KeyboardInterrupt: Ctrl-C, after a checkpoint has been written.
+        KeyboardInterrupt: Ctrl-C, after a checkpoint has been written; the same holds for every
+            other exception that is no error.
     """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         return _Run(trainer, folder, settings, about, on_progress).train(resume)
@@ -198,8 +199,10 @@ class _Run:
                     self._preview()
                 if self.step % self.settings.train.checkpoint_every == 0:
                     self._save()
-        except KeyboardInterrupt:
-            self._save()
+        except BaseException as stop:
+            # Ctrl-C, or a signal that the command line turned into an exception: not an error.
+            if not isinstance(stop, Exception):
+                self._save()
             raise
         self._save()
         self._preview()

@@ -129,7 +129,7 @@ def _track(model: FaceModel, openness: np.ndarray) -> Track:
     z_exp[:, model.axis("jawOpen")] = openness
     landmarks = np.full((frames, 468, 2), SIZE / 2, np.float32)
     angle = np.linspace(0, 2 * np.pi, len(LIPS_OUTER), endpoint=False)
-    ring = np.stack([np.cos(angle) * 10, np.sin(angle) * 6], axis=-1) + (32, 44)
+    ring = np.stack([32 + 10 * np.cos(angle), 44 + 6 * np.sin(angle)], axis=-1)
     landmarks[:, list(LIPS_OUTER)] = ring
     K = np.array([[2.2 * SIZE, 0, SIZE / 2], [0, 2.2 * SIZE, SIZE / 2], [0, 0, 1]], np.float32)
     return Track(

@@ -91,7 +91,8 @@ def test_it_learns_and_says_how(tmp_path: Path) -> None:
     assert [progress.done for progress in seen] == list(range(1, 25))
     assert seen[-1].total == 24
     assert seen[-1].unit == "steps"
-    assert "loss" in seen[-1].note and "steps/s" in seen[-1].note
+    assert "loss" in seen[-1].note
+    assert "steps/s" in seen[-1].note
     lines = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10, 20, 24]
     assert lines[-1]["fit"] < lines[0]["fit"]

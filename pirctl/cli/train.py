@@ -1,0 +1,97 @@
+"""`pirctl train`: teach a target to speak."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from pirctl.cli import options
+from pirctl.cli.output import print_json, print_message, print_result
+from pirctl.cli.progress import show_progress
+
+
+class Stage(StrEnum):
+    """What to train."""
+
+    AUDIO = "audio"
+    FACE = "face"
+    RENDER = "render"
+    ALL = "all"
+
+
+def train(
+    stage: Annotated[
+        Stage,
+        typer.Option(
+            help="'audio': speech to expression; 'face': the implicit face; 'render': the frame "
+            "around it, needs 'face'."
+        ),
+    ] = Stage.ALL,
+    target: options.TargetName = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Preset name or YAML file.  [default: the one of preprocess]"),
+    ] = None,
+    overrides: options.Set = None,
+    holdout: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds at the end of the clip to keep unseen.  [default: the preset's]"
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what was trained, and begin anew.")
+    ] = False,
+    device: options.Device = None,
+    workspace: options.Workspace = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    r"""Train the networks of a target, from where they stopped.
+
+    Ctrl-C saves; the same command goes on. The log and a preview picture are in the target's
+    folder, under stages.
+
+    \b
+    pirctl train
+    pirctl train --stage face --target obama --set train.face.epochs=80
+    """
+    from pirctl import config
+    from pirctl.device import select_device
+    from pirctl.target import find_target
+    from pirctl.training import run
+
+    found = find_target(target, workspace)
+    changes = list(overrides or ())
+    if holdout is not None:
+        changes.append(f"train.holdout_s={holdout:g}")
+    settings = config.load(preset or found.about.preset or "paper", changes)
+    with show_progress(quiet) as on_progress:
+        report = run(
+            stage.value,
+            found,
+            settings,
+            device=select_device(device),
+            restart=restart,
+            on_progress=on_progress,
+        )
+    for one in report.stages:
+        if quiet:
+            continue
+        if one.new_steps:
+            print_message(
+                f"{one.stage}: {one.new_steps} steps in {one.seconds:.0f} s "
+                f"({one.steps_per_s:.1f} steps/s), loss {one.loss:.4f}"
+            )
+        else:
+            print_message(
+                f"{one.stage}: trained already ({one.steps} steps); --restart trains anew, "
+                f"--set train.{one.stage}.epochs=N goes on"
+            )
+    if json_output:
+        print_json(report)
+    else:
+        for one in report.stages:
+            print_result(one.folder)
