@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from pirctl import __version__
-from pirctl.cli import demo, evaluate, inspect, models, preprocess, reenact
+from pirctl.cli import demo, evaluate, inspect, models, preprocess, reenact, train
 from pirctl.errors import PirctlError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ def _common(
 
 # The commands, in the order in which they are used.
 app.command("preprocess")(preprocess.preprocess)
+app.command("train")(train.train)
 app.command("reenact")(reenact.reenact)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
