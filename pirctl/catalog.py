@@ -244,6 +244,8 @@ def _download(entry: WeightsEntry, goal: Path, on_progress: OnProgress) -> None:
                 done += len(chunk)
                 on_progress(Progress(step=step, done=done, total=total, unit="bytes"))
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # It holds the connection.
         reason = getattr(error, "reason", None) or error
         raise WeightsError(
             f"{entry.url} could not be fetched: {reason}",

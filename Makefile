@@ -1,0 +1,37 @@
+# setup: the environment   demo: the whole pipeline on a synthetic speaker   test, check: what CI runs
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: setup demo test check build clean
+
+setup: $(READY)
+
+# basicsr and facexlib come as sources whose setup.py imports torch, numpy and cython: these are
+# installed first, and builds use them instead of an environment of their own.
+$(READY): constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip setuptools wheel
+	$(PIP) torch torchvision numpy cython hatchling editables
+	$(PIP) --no-build-isolation --editable . --group dev
+	touch $@
+
+demo: $(READY)
+	$(BIN)/pirctl demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+build: $(READY)
+	$(BIN)/python -m build --no-isolation
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	find pirctl tests -name __pycache__ -prune -exec rm -rf {} +

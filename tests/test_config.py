@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pirctl import config
+from pirctl.catalog import models_folder, preset_names
+from pirctl.errors import SettingsError
+from pirctl.settings import Settings
+
+PRESETS = sorted((models_folder() / "presets").rglob("*.yaml"))
+
+
+def problem(*overrides: str, preset: str | Path = "tiny") -> str:
+    with pytest.raises(SettingsError) as caught:
+        config.load(preset, overrides)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_shipped_preset_loads_and_survives_a_round_trip(path: Path) -> None:
+    settings = config.load(path)
+    assert isinstance(settings, Settings)
+    mapping = config.to_mapping(settings)
+    assert config.from_mapping(mapping) == settings
+    assert config.from_mapping(yaml.safe_load(yaml.safe_dump(mapping))) == settings
+
+
+def test_presets_are_found_by_name() -> None:
+    assert {"paper", "fast", "tiny"} <= set(preset_names())
+    assert len(preset_names()) == len(PRESETS)
+    assert config.load("tiny") == config.load(models_folder() / "presets" / "tiny.yaml")
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="no preset 'tinny'") as caught:
+        config.load("tinny")
+    assert "did you mean tiny" in str(caught.value.hint)
+    with pytest.raises(SettingsError, match="does not exist"):
+        config.load("none.yaml")
+
+
+def test_overrides_win_over_the_preset_and_later_over_earlier() -> None:
+    settings = config.load("tiny", ["train.face.epochs=3", "train.face.epochs=4", "mask.margin=1"])
+    assert settings.train.face.epochs == 4
+    assert settings.train.face.learning_rate == config.load("tiny").train.face.learning_rate
+    assert settings.mask.margin == 1.0
+    assert isinstance(settings.mask.margin, float)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("train.audio.learning_rate=1e-4", 1e-4),
+        ("train.audio.learning_rate=5.0E-3", 5e-3),
+        ("train.audio.learning_rate=.5", 0.5),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(override: str, value: float) -> None:
+    assert config.load("tiny", [override]).train.audio.learning_rate == value
+
+
+def test_tuples_literals_and_texts_are_read() -> None:
+    settings = config.load(
+        "tiny",
+        ["loss.perceptual_layers=[relu1_2, relu2_2]", "mask.region=face", "speech.model=org/on"],
+    )
+    assert settings.loss.perceptual_layers == ("relu1_2", "relu2_2")
+    assert settings.mask.region == "face"
+    assert settings.speech.model == "org/on"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("renderer.coarse_chanels=3", "renderer.coarse_chanels: unknown key, did you mean"),
+        ("rendering.fine_blocks=3", "rendering: unknown key, did you mean `renderer`"),
+        ("epochs=3", "did you mean `train.audio.epochs` or"),
+        ("train.face.epochs=1.5", "train.face.epochs: expected a whole number, found 1.5"),
+        ("train.face.epochs=true", "train.face.epochs: expected a whole number, found true"),
+        ("train.face.epochs=", "train.face.epochs: expected a whole number, found nothing"),
+        ("train.holdout_s=1:30", "train.holdout_s: expected a number, found the text '1:30'"),
+        ("train.holdout_s=.nan", "train.holdout_s: expected a number"),
+        ("train.holdout_s=.inf", "train.holdout_s: expected a number"),
+        ("mask.margin=on", "mask.margin: expected a number, found the text 'on'"),
+        ("speech.model=3", "speech.model: expected text, found 3"),
+        ("mask.region=lowr", "expected one of lower, face (did you mean lower?)"),
+        ("loss.perceptual_layers=relu1_2", "loss.perceptual_layers: expected a list"),
+        ("loss.perceptual_layers=[1]", "loss.perceptual_layers[0]: expected text, found 1"),
+        ("train.face=3", "train.face: expected a section with keys, found 3"),
+        ("train.face.epochs.x=3", "epochs is a value, not a section"),
+        ("train.face.epochs", "expected section.key=value"),
+        ("train..epochs=3", "expected section.key=value"),
+        ("train.face.epochs=0", "train.face: epochs is 0, it must be at least 1"),
+        ("media.size_px=100", "media: size_px is 100, it must be a multiple of 16"),
+    ],
+)
+def test_each_kind_of_mistake_names_its_key(override: str, words: str) -> None:
+    assert words in problem(override)
+
+
+def test_all_problems_come_in_one_message() -> None:
+    message = problem("a=1", "mask.margin=x", "train.face.epochs=0")
+    assert "3 problems" in message
+    assert message.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- 1\n- 2", "expected sections with keys"),
+        ("mask: [", "cannot be read as YAML"),
+        ("mask: {margin: 1}\nmask: {margin: 2}", "stands there twice"),
+        ("mask:", "mask: expected a section with keys, found nothing"),
+        ("1: 2", "1: unknown key"),
+        ("on: 2", "on: unknown key"),
+        ("train: {audio: {epochs: 07}, 3: 4}", "train.3: unknown key"),
+    ],
+)
+def test_a_file_that_is_no_preset_is_said_in_words(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    assert words in problem(preset=tmp_path / "own.yaml")
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("# nothing\n")
+    assert config.load(tmp_path / "own.yaml") == Settings()
+
+
+def test_every_setting_explains_itself() -> None:
+    import inspect
+
+    import pirctl.settings
+
+    source = inspect.getsource(pirctl.settings)
+    for kind in vars(pirctl.settings).values():
+        if not is_dataclass(kind) or kind is Settings:
+            continue
+        for field in fields(kind):
+            after = source.split(f"    {field.name}: ", 1)[1].split("\n    def ")[0]
+            assert '"""' in after.split(": ")[0] + after[:400], f"{kind}.{field.name}"

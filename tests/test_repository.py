@@ -1,0 +1,133 @@
+"""Properties of the repository as a whole: layers, packaging, and what is shipped."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "pirctl").rglob("*.py"))
+
+# Each line may import from the lines above it, and from itself.
+LAYERS = [
+    {"errors", "progress", "tensors", "settings", "__init__"},
+    {"files", "device"},
+    {"media", "catalog"},
+    {"config"},
+    {"target", "face"},
+    # Above face for one thing: face/compat.py mends the import of torchvision for everybody.
+    {"speech"},
+    {"networks"},
+    {"checkpoint"},
+    {"synthetic", "training"},
+    {"pipeline"},
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+HEAVY = {"torch", "cv2", "librosa", "transformers", "mediapipe", "matplotlib", "av"}
+TORCH_AT_TOP = {"face", "networks", "pipeline", "speech", "training", "synthetic"} | {
+    "checkpoint",
+    "target",
+}
+
+
+def part(path: Path) -> str:
+    inner = path.relative_to(ROOT / "pirctl")
+    return inner.parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_every_part_has_its_layer() -> None:
+    assert {part(path) for path in SOURCES} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_point_down(path: Path) -> None:
+    own = part(path)
+    for name in imported(ast.parse(path.read_text())):
+        if not name.startswith("pirctl."):
+            continue
+        other = name.split(".")[1]
+        other = other if other in LEVEL else "__init__"
+        message = f"{name_of(path)} imports {name}"
+        assert other == own or LEVEL[other] < LEVEL[own] or {own, other} <= LAYERS[0], message
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_heavy_modules_are_imported_where_they_are_used(path: Path) -> None:
+    top = [node for node in ast.parse(path.read_text()).body if not isinstance(node, ast.If)]
+    allowed = {"torch"} if part(path) in TORCH_AT_TOP else set()
+    heavy = {name.split(".")[0] for node in top for name in imported_at_top(node)} & HEAVY
+    assert heavy <= allowed
+
+
+def imported_at_top(node: ast.stmt) -> list[str]:
+    return imported(node) if isinstance(node, ast.Import | ast.ImportFrom) else []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_only_the_command_line_prints_and_exits(path: Path) -> None:
+    if part(path) == "cli":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        assert called not in {"print", "sys.exit", "exit", "quit"}, f"line {node.lineno}: {called}"
+
+
+def test_the_dependencies_are_pinned_and_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    for requirement in project["project"]["dependencies"] + project["dependency-groups"]["dev"]:
+        name = requirement.split(">")[0].split("<")[0].lower().replace("_", "-")
+        assert name in pins, f"{name} has no version in constraints.txt"
+    assert not [line for line in lines if "/" in line or "--" in line], "no hosts, no paths"
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_its_data_and_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        size = sum(item.file_size for item in archive.infolist())
+    for needed in (
+        "pirctl/cli/__init__.py",
+        "pirctl/models/weights.yaml",
+        "pirctl/models/presets/tiny.yaml",
+        "pirctl/models/face/generic.safetensors",
+    ):
+        assert needed in names
+    outside = {name for name in names if not name.startswith(("pirctl/", "pirctl-"))}
+    assert not outside
+    assert not [name for name in names if name.startswith(("pirctl/tests", "pirctl/targets"))]
+    suffixes = {Path(name).suffix for name in names if ".dist-info" not in name}
+    assert suffixes <= {".py", ".yaml", ".md", ".safetensors", ".typed"}
+    assert size < 5e6
+
+
+def test_models_holds_data_only() -> None:
+    files = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".yaml", ".safetensors", ".md"}
+    assert sum(path.stat().st_size for path in files) < 5e6
