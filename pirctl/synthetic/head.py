@@ -79,13 +79,14 @@ def build_head(
         np.where(inside, MOUTH_LABEL, 0),
     )
     faces = assembly.count
-    eyes = _add_eyes(assembly, fine, neutral)
-    _add_skull(assembly, fine, neutral, origin, layout)
+    border = _border(fine.triangles)
+    eyes = _add_eyes(assembly, fine, border, neutral)
+    _add_skull(assembly, fine, border, neutral, origin, layout)
     _add_neck(assembly, origin, layout)
     _add_cloth(assembly, origin, layout)
     _add_hair_shell(assembly, origin, layout)
     casts = sum(len(part) for part in assembly.triangles)
-    _add_lashes(assembly, fine, neutral, layout, rng)
+    _add_lashes(assembly, fine, border, neutral, layout, rng)
     _add_strands(assembly, origin, layout, rng, strands)
     mesh = assembly.finish()
     hinge = origin[1:] + np.array([-0.32, -0.45])
@@ -113,18 +114,22 @@ def _mouth(neutral: np.ndarray, hinge: np.ndarray) -> np.ndarray:
     )
 
 
-def _ring_rows(fine: Refined, ring: tuple[int, ...]) -> list[int]:
+_Border = dict[int, list[int]]
+"""Vertices on the border of the face and of its holes, each with its two neighbours there."""
+
+
+def _border(triangles: np.ndarray) -> _Border:
+    edges = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    border: _Border = {}
+    for a, b in unique[count == 1].tolist():
+        border.setdefault(a, []).append(b)
+        border.setdefault(b, []).append(a)
+    return border
+
+
+def _ring_rows(border: _Border, ring: tuple[int, ...]) -> list[int]:
     """Vertices of the refined face along a closed ring of coarse vertices, in order."""
-    border: dict[int, set[int]] = {}
-    edges: dict[tuple[int, int], int] = {}
-    for triangle in fine.triangles.tolist():
-        for k in range(3):
-            a, b = triangle[k], triangle[(k + 1) % 3]
-            edges[min(a, b), max(a, b)] = edges.get((min(a, b), max(a, b)), 0) + 1
-    for (a, b), count in edges.items():
-        if count == 1:
-            border.setdefault(a, set()).add(b)
-            border.setdefault(b, set()).add(a)
     path = [ring[0]]
     # Walk from the first towards the second coarse point: the right way is the one on which it
     # comes up within a few steps.
@@ -138,13 +143,15 @@ def _ring_rows(fine: Refined, ring: tuple[int, ...]) -> list[int]:
     return path
 
 
-def _add_eyes(assembly: Assembly, fine: Refined, neutral: np.ndarray) -> np.ndarray:
+def _add_eyes(
+    assembly: Assembly, fine: Refined, border: _Border, neutral: np.ndarray
+) -> np.ndarray:
     eyes = []
     for ring, label in (
         (landmarks.EYE_LEFT, LEFT_EYE_LABEL),
         (landmarks.EYE_RIGHT, RIGHT_EYE_LABEL),
     ):
-        path = _ring_rows(fine, ring)
+        path = _ring_rows(border, ring)
         half = len(path) // 2
         upper = path[: half + 1]
         lower = [path[0], *path[: half - 1 : -1]]
@@ -170,10 +177,15 @@ def _add_eyes(assembly: Assembly, fine: Refined, neutral: np.ndarray) -> np.ndar
 
 
 def _add_skull(
-    assembly: Assembly, fine: Refined, neutral: np.ndarray, origin: np.ndarray, layout: Layout
+    assembly: Assembly,
+    fine: Refined,
+    border: _Border,
+    neutral: np.ndarray,
+    origin: np.ndarray,
+    layout: Layout,
 ) -> None:
-    """Continue the face from its oval backwards: the skull above, the underside of the jaw below."""
-    path = _ring_rows(fine, landmarks.FACE_OVAL)
+    """Continue the face behind its oval: the skull above, the underside of the jaw below."""
+    path = _ring_rows(border, landmarks.FACE_OVAL)
     oval = fine.weights[path]
     points = oval @ neutral - origin
     columns = len(path)
@@ -193,7 +205,6 @@ def _add_skull(
         weights.append(oval * (1 - s))
         offsets.append(s * (target + origin) + sag)
     offset = np.concatenate(offsets)
-    ring = np.arange(columns)
     faces = grid_triangles(len(steps) + 1, columns, closed=True)
     # Row 0 of the grid is the face's own border.
     faces = np.where(faces < columns, -1 - np.array(path)[faces % columns], faces - columns)
@@ -207,7 +218,6 @@ def _add_skull(
         faces = faces[:, ::-1]
     uv = layout.skin_uv(sheet[columns:] - origin)
     part = np.full(len(faces), SKIN_LABEL)
-    del ring
     assembly.add(sparse.vstack(weights), offset, faces, uv, SKIN, part)
 
 
@@ -355,7 +365,7 @@ def _hair(u: np.ndarray, s: np.ndarray, side: np.ndarray, lift: np.ndarray) -> n
 
 
 def _add_hair_shell(assembly: Assembly, origin: np.ndarray, layout: Layout) -> None:
-    rows, columns = 44, 40
+    rows, columns = 48, 40
     u = np.linspace(0.015, 1, columns) ** 1.3
     for side in (1.0, -1.0):
         s = np.linspace(0, 0.985, rows)
@@ -399,14 +409,16 @@ def _add_strands(
     rng: np.random.Generator,
     strands: int,
 ) -> None:
-    length = 11
+    length = 13
     # More of them in front, where they are seen.
     u = rng.random(strands) ** 1.6 * 0.5
     side = np.where(rng.random(strands) < 0.5, -1.0, 1.0)
     clump = np.round(u * 60) / 60
     begin = 0.02 * rng.random(strands)
     end = 0.90 + 0.12 * rng.random(strands) + 0.03 * np.sin(clump * 91 + side)
-    s = begin[:, None] + (end - begin)[:, None] * np.linspace(0, 1, length)
+    # Most points where the hair bends, over the head.
+    steps = np.interp(np.linspace(0, 1, length), [0, 0.68, 1], [0, 0.5, 1])
+    s = begin[:, None] + (end - begin)[:, None] * steps
     wave = 0.012 * np.sin(8 * s + clump[:, None] * 40) + 0.006 * np.sin(17 * s + u[:, None] * 300)
     gather = (clump - u)[:, None] * 0.5 * s
     across = np.clip(u[:, None] + wave * (0.3 + s) + gather, 0.0, 1.0)
@@ -432,14 +444,19 @@ def _add_strands(
 
 
 def _add_lashes(
-    assembly: Assembly, fine: Refined, neutral: np.ndarray, layout: Layout, rng: np.random.Generator
+    assembly: Assembly,
+    fine: Refined,
+    border: _Border,
+    neutral: np.ndarray,
+    layout: Layout,
+    rng: np.random.Generator,
 ) -> None:
     """Lashes grow from the lid rings and move with them."""
     for ring, side, label in (
         (landmarks.EYE_LEFT, 1.0, LEFT_EYE_LABEL),
         (landmarks.EYE_RIGHT, -1.0, RIGHT_EYE_LABEL),
     ):
-        path = _ring_rows(fine, ring)
+        path = _ring_rows(border, ring)
         half = len(path) // 2
         for rows, up, long, number in (
             (path[: half + 1], 1.0, 0.075, 46),

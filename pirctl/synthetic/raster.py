@@ -21,7 +21,7 @@ SKIN, CLOTH, HAIR, EYE, MOUTH = 0, 1, 2, 3, 4
 _LABEL_MOUTH, _LABEL_CLOTH, _LABEL_HAIR = 11, 16, 17
 
 # Light in camera axes (x right, y down, z forward): directions point towards the light.
-_KEY = (-0.50, -0.62, -0.60)
+KEY = (-0.50, -0.62, -0.60)
 _FILL = (0.80, -0.10, -0.59)
 _RIM = (0.72, -0.42, 0.55)
 
@@ -110,6 +110,54 @@ def draw(
                     depth[y, x] = w
                     ids[y, x] = f
                 w += step_w
+
+
+@_compiled
+def place(
+    local: np.ndarray,
+    rigidity: np.ndarray,
+    moved: np.ndarray,
+    still: np.ndarray,
+    scale: float,
+    centre: float,
+    placed: np.ndarray,
+    screen: np.ndarray,
+) -> None:
+    """Put vertices before the camera and project them.
+
+    Plain loops on purpose: a matrix product this thin would wake the threads of the linear algebra
+    library for each frame.
+
+    Args:
+        local: (V,3) float32 head space, dm.
+        rigidity: (V,) float32, 1 follows the head, 0 the shoulders.
+        moved: (3,4) float32 [R|t] of the head in this frame.
+        still: (3,4) float32 [R|t] of the shoulders.
+        scale: focal length in samples.
+        centre: principal point in samples.
+        placed: (V,3) float32, overwritten: camera axes, dm.
+        screen: (V,3) float32, overwritten: x, y in samples and 1/z.
+    """
+    for v in range(local.shape[0]):
+        x, y, z = local[v, 0], local[v, 1], local[v, 2]
+        share = rigidity[v]
+        for k in range(3):
+            a = moved[k, 0] * x + moved[k, 1] * y + moved[k, 2] * z + moved[k, 3]
+            b = still[k, 0] * x + still[k, 1] * y + still[k, 2] * z + still[k, 3]
+            placed[v, k] = b + share * (a - b)
+        inverse = 1.0 / placed[v, 2]
+        screen[v, 0] = scale * placed[v, 0] * inverse + centre
+        screen[v, 1] = scale * placed[v, 1] * inverse + centre
+        screen[v, 2] = inverse
+
+
+@_compiled
+def turn(vectors: np.ndarray, R: np.ndarray, result: np.ndarray) -> None:
+    """Rotate vectors (V,3) by R (3,3) into `result` (V,3)."""
+    for v in range(vectors.shape[0]):
+        x, y, z = vectors[v, 0], vectors[v, 1], vectors[v, 2]
+        for k in range(3):
+            result[v, k] = R[k, 0] * x + R[k, 1] * y + R[k, 2] * z
 
 
 @_compiled
@@ -326,11 +374,14 @@ def _shade_skin(
     """Light on skin (wrapped more in the red: light travels under it) or cloth; in place.
 
     Args:
-        n: (3,) unit normal, camera axes. light: (2,) open sky and key light left, 0 to 1.
-        view: (3,) unit vector towards the camera. colour: (4,) albedo and gloss in, colour out.
+        n: (3,) unit normal, camera axes.
+        light: (2,) open sky and key light left, 0 to 1.
+        view: (3,) unit vector towards the camera.
+        material: SKIN or CLOTH.
+        colour: (4,) albedo and gloss in, colour out.
     """
     sky, key_open = light[0], light[1]
-    key = n[0] * _KEY[0] + n[1] * _KEY[1] + n[2] * _KEY[2]
+    key = n[0] * KEY[0] + n[1] * KEY[1] + n[2] * KEY[2]
     fill = max(0.0, 0.25 + 0.75 * (n[0] * _FILL[0] + n[1] * _FILL[1] + n[2] * _FILL[2]))
     rim = max(0.0, n[0] * _RIM[0] + n[1] * _RIM[1] + n[2] * _RIM[2])
     up = 0.5 - 0.5 * n[1]
@@ -347,9 +398,9 @@ def _shade_skin(
         colour[k] *= 0.92 * warm * lit * left + 0.26 * cool * fill * sky + cool * ambient
         colour[k] += 0.05 * rim * sky * cool
     for which in range(2):
-        lx = _KEY[0] if which == 0 else _FILL[0]
-        ly = _KEY[1] if which == 0 else _FILL[1]
-        lz = _KEY[2] if which == 0 else _FILL[2]
+        lx = KEY[0] if which == 0 else _FILL[0]
+        ly = KEY[1] if which == 0 else _FILL[1]
+        lz = KEY[2] if which == 0 else _FILL[2]
         hx, hy, hz = lx + view[0], ly + view[1], lz + view[2]
         h = np.sqrt(hx * hx + hy * hy + hz * hz)
         shine = max(0.0, (n[0] * hx + n[1] * hy + n[2] * hz) / h)
@@ -370,9 +421,9 @@ def _shade_hair(
     """
     total, shine = 0.0, 0.0
     for which in range(2):
-        lx = _KEY[0] if which == 0 else _RIM[0]
-        ly = _KEY[1] if which == 0 else _RIM[1]
-        lz = _KEY[2] if which == 0 else _RIM[2]
+        lx = KEY[0] if which == 0 else _RIM[0]
+        ly = KEY[1] if which == 0 else _RIM[1]
+        lz = KEY[2] if which == 0 else _RIM[2]
         along = tangent[0] * lx + tangent[1] * ly + tangent[2] * lz
         across = np.sqrt(max(0.0, 1.0 - along * along))
         seen = tangent[0] * view[0] + tangent[1] * view[1] + tangent[2] * view[2]
@@ -411,17 +462,24 @@ def shade(
 
     Args:
         ids: (2H,2W) int32 from `draw`.
-        screen: (V,3) as in `draw`. triangles: (F,3). materials, parts: (F,) uint8; a part is a
-            parsing label, 0 where the label atlas decides.
+        screen: (V,3) as in `draw`.
+        triangles: (F,3) int32.
+        materials: (F,) uint8.
+        parts: (F,) uint8 parsing labels, 0 where the label atlas decides.
         normals: (V,3) unit normals, tangents for hair; camera axes.
         local: (V,3) positions in head space, dm.
-        uv: (V,2) texels. light: (V,2) open sky and open key light, 0 to 1.
-        atlas: (h,w,4) linear albedo and gloss. label_atlas: (h,w) uint8.
+        uv: (V,2) texels.
+        light: (V,2) open sky and open key light, 0 to 1.
+        atlas: (h,w,4) linear albedo and gloss.
+        label_atlas: (h,w) uint8.
         focal: focal length in samples.
-        camera: (3,) in head space. eyes: (2,6) and mouth: (20,) as in the portals.
+        camera: (3,) in head space.
+        eyes: (2,6) as in `_shade_eye`.
+        mouth: (20,) as in `_shade_mouth`.
         background: (H,W,3) float32, linear.
         encode: (4096,) uint8, linear [0,1] to display values.
-        picture: (H,W,3) uint8, overwritten. labels: (H,W) uint8, overwritten.
+        picture: (H,W,3) uint8, overwritten.
+        labels: (H,W) uint8, overwritten.
     """
     height, width = labels.shape
     colour = np.empty(4, np.float32)

@@ -106,8 +106,8 @@ class Scene:
 
     def vertices(self, z_exp: np.ndarray) -> np.ndarray:
         """(468, 3) model vertices of this speaker, dm, head space."""
-        result: np.ndarray = self._identity + np.tensordot(z_exp, self._basis, 1)
-        return result.astype(np.float32)
+        moved = self._identity + np.tensordot(z_exp, self._basis, 1)
+        return np.asarray(moved, np.float32)
 
     def lip_gap(self, z_exp: np.ndarray) -> float:
         """Signed distance of the lower below the upper inner lip in the middle, dm."""
@@ -157,7 +157,7 @@ class Scene:
         # The sky is mostly in front and above: tilt and squeeze the hemisphere.
         sky[:, 1] += 0.35
         sky /= np.linalg.norm(sky, axis=1, keepdims=True)
-        key = np.array([raster._KEY[0], -raster._KEY[1], -raster._KEY[2]])
+        key = np.array([raster.KEY[0], -raster.KEY[1], -raster.KEY[2]])
         j = np.arange(16)
         spread = 0.13 * np.sqrt((j + 0.5) / 16)
         side = np.cross(key, [0, 1, 0])
@@ -182,7 +182,8 @@ class Scene:
         for _ in range(3):
             light = _spread(light, mesh.triangles[self.head.casts])
         # Light that bounces between skin and skin never lets a crease go black.
-        light[:, 0] = 0.18 + 0.82 * light[:, 0]
+        light[:, 0] = 0.30 + 0.70 * light[:, 0]
+        light[:, 1] = 0.06 + 0.94 * light[:, 1]
         # The chin's shadow on the neck moves with the chin; a soft one stands for all of them.
         below = (mesh.parts == NECK_LABEL) & (mesh.materials == raster.SKIN)
         neck = np.unique(mesh.triangles[below])
@@ -212,18 +213,15 @@ class Scene:
         """
         head, mesh, size = self.head, self.head.mesh, self.size_px
         face = self.vertices(z_exp)
-        local = mesh.positions(face)
-        moved = local @ R.T + t
-        still = local @ self._R_rest.T + self.t_rest
-        share = mesh.rigidity[:, None]
-        placed = np.ascontiguousarray(share * moved + (1 - share) * still, np.float32)
-        normals = np.ascontiguousarray(mesh.tangents @ R.T, np.float32)
+        local = np.ascontiguousarray(mesh.positions(face), np.float32)
+        placed, screen, normals = (np.empty_like(local) for _ in range(3))
+        focal = 2.0 * float(self.K[0, 0])
+        moved = np.concatenate([R, t[:, None]], 1).astype(np.float32)
+        still = np.concatenate([self._R_rest, self.t_rest[:, None]], 1)
+        centre = float(self.size_px)
+        raster.place(local, mesh.rigidity, moved, still, focal, centre, placed, screen)
+        raster.turn(mesh.tangents, moved, normals)
         raster.vertex_normals(placed, mesh.triangles, mesh.is_hair, normals)
-        screen = np.empty_like(placed)
-        inverse = 1.0 / placed[:, 2]
-        screen[:, 0] = 2 * (self.K[0, 0] * placed[:, 0] * inverse + self.K[0, 2])
-        screen[:, 1] = 2 * (self.K[1, 1] * placed[:, 1] * inverse + self.K[1, 2])
-        screen[:, 2] = inverse
         raster.draw(screen, mesh.triangles, mesh.materials, self._depth, self._ids)
         picture = np.empty((size, size, 3), np.uint8)
         labels = np.empty((size, size), np.uint8)
@@ -235,12 +233,12 @@ class Scene:
             mesh.materials,
             mesh.parts,
             normals,
-            np.ascontiguousarray(local, np.float32),
+            local,
             mesh.uv,
             self._light,
             self._atlas,
             self._label_atlas,
-            2.0 * float(self.K[0, 0]),
+            focal,
             camera,
             head.eyes,
             self._mouth(face),
@@ -301,10 +299,12 @@ def _visible(
     offset = np.array([side / 2, side / 2 + 0.35 * scale, 0.0])
 
     def seen(where: np.ndarray) -> np.ndarray:
-        result = where @ frame
-        result[:, :2] *= scale
+        result = np.empty((len(where), 3), np.float32)
+        raster.turn(where, frame.T, result)
+        result[:, :2] *= np.float32(scale)
         result[:, 2] += 10.0
-        return (result + offset).astype(np.float32)
+        result += offset.astype(np.float32)
+        return result
 
     depth = np.empty((side, side), np.float32)
     ids = np.empty((side, side), np.int32)
@@ -313,8 +313,7 @@ def _visible(
     column = np.clip(at[:, 0].astype(int), 0, side - 1)
     row = np.clip(at[:, 1].astype(int), 0, side - 1)
     slack = np.where(hair, 0.09, 0.035)
-    result: np.ndarray = (at[:, 2] >= depth[row, column] - slack).astype(np.float32)
-    return result
+    return np.asarray(at[:, 2] >= depth[row, column] - slack)
 
 
 def _spread(values: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -151,7 +151,7 @@ def _synthesise(
 
     def receive(wave: object, count: int, event: object) -> int:
         if wave and count > 0:
-            blocks.append(np.ctypeslib.as_array(wave, (count,)).copy())  # type: ignore[call-overload]
+            blocks.append(np.ctypeslib.as_array(wave, (count,)).copy())
         index = 0
         while event[index].type != 0:  # type: ignore[index]
             this = event[index]  # type: ignore[index]

@@ -150,7 +150,8 @@ class Assembly:
             triangles: (F, 3) into vertices of this part; negative entries -1-k name vertex k of
                 the whole assembly, to share a border.
             uv: (N, 2) texels.
-            material: of raster.py. part: parsing label, 0 for the label atlas.
+            material: of raster.py.
+            part: parsing label, 0 for the label atlas.
             rigidity: (N,) 1 moves with the head, 0 stays with the shoulders.
             tangents: (N, 3) unit tangents of hairs in head space; None for surfaces.
         """
@@ -204,8 +205,8 @@ class Mesh:
 
 def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> np.ndarray:
     """Triangles (F, 3) of a grid of vertices numbered row by row; `closed` joins the columns."""
-    r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1))
-    r, c = r.ravel(), c.ravel()
+    cells = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1))
+    r, c = cells[0].ravel(), cells[1].ravel()
     d = (c + 1) % columns
     a, b = r * columns + c, r * columns + d
     e, f = a + columns, b + columns

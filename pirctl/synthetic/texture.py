@@ -65,7 +65,7 @@ class Layout:
 def smooth_noise(
     rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 3
 ) -> np.ndarray:
-    """Value noise (height, width) of about zero mean and unit deviation; `cells` across the width."""
+    """Value noise (height, width), zero mean and unit deviation; `cells` across the width."""
     import cv2
 
     total = np.zeros((height, width), np.float32)
@@ -302,7 +302,7 @@ def _paint_eye_region(canvas: Canvas, rng: np.random.Generator) -> None:
 def _paint_brows(canvas: Canvas, rng: np.random.Generator) -> None:
     for ring, side in ((landmarks.BROW_RIGHT, -1.0), (landmarks.BROW_LEFT, 1.0)):
         brow = canvas.ring(ring)
-        canvas.tint(canvas.region(brow, 0.025), (0.40, 0.27, 0.20), 0.35)
+        canvas.tint(canvas.region(brow, 0.025), (0.34, 0.20, 0.13), 0.40)
         upper, lower = brow[:5], brow[9:4:-1]
         count = 300
         along = rng.random(count) * 0.97
@@ -319,7 +319,7 @@ def _paint_brows(canvas: Canvas, rng: np.random.Generator) -> None:
         lean[:, 1] += 0.55 * (across - 0.5)
         long = rng.uniform(0.045, 0.085, count)[:, None] * canvas.texel
         end = start + lean * long
-        canvas.strokes(start, end, (0.17, 0.10, 0.07), 0.006, 0.75)
+        canvas.strokes(start, end, (0.19, 0.115, 0.08), 0.005, 0.66)
         canvas.gloss *= 1 - 0.85 * np.clip(1.5 * canvas.region(brow, 0.03), 0, 1)
 
 
@@ -327,16 +327,16 @@ def _label_face(canvas: Canvas) -> None:
     """Draw parsing labels: nose, brows, lips; everything else of the face is skin."""
     import cv2
 
-    nose = (168, 193, 245, 188, 174, 198, 49, 48, 64, 98, 97, 2, 326, 327, 294, 278, 279, 420, 399)
-    nose += (412, 465, 417)
+    nose = [168, 193, 245, 188, 174, 198, 49, 48, 64, 98, 97, 2, 326, 327, 294, 278, 279, 420]
+    nose += [399, 412, 465, 417]
     corner = landmarks.LIPS_OUTER.index(291)
-    upper = landmarks.LIPS_OUTER[: corner + 1] + landmarks.LIPS_INNER[corner::-1]
-    lower = landmarks.LIPS_OUTER[corner:] + landmarks.LIPS_OUTER[:1]
-    lower += landmarks.LIPS_INNER[:1] + landmarks.LIPS_INNER[: corner - 1 : -1]
+    outer, inner = list(landmarks.LIPS_OUTER), list(landmarks.LIPS_INNER)
+    upper = outer[: corner + 1] + inner[corner::-1]
+    lower = [*outer[corner:], outer[0], inner[0], *inner[: corner - 1 : -1]]
     for ring, label in (
         (nose, 10),
-        (landmarks.BROW_LEFT, 2),
-        (landmarks.BROW_RIGHT, 3),
+        (list(landmarks.BROW_LEFT), 2),
+        (list(landmarks.BROW_RIGHT), 3),
         (upper, 12),
         (lower, 13),
     ):
