@@ -1,0 +1,49 @@
+"""`pirctl inspect`: look at a target before training on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pirctl.cli import options
+from pirctl.cli.output import print_json, print_message, print_result
+from pirctl.cli.progress import show_progress
+
+
+def inspect(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the target.  [default: the only one there is]")
+    ] = None,
+    target: options.TargetName = None,
+    workspace: options.Workspace = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    r"""Draw what preprocess found: landmarks, mesh, masks, labels, curves, worst frames.
+
+    The pictures go to TARGET/inspect/. Look at worst.png first.
+
+    \b
+    pirctl inspect obama
+    pirctl inspect --target obama --json
+    """
+    from pirctl.pipeline import inspect as pipeline
+    from pirctl.target import find_target
+
+    if name and target and name != target:
+        raise typer.BadParameter(f"two targets given, {name!r} and {target!r}")
+    found = find_target(name or target, workspace)
+    with show_progress(quiet) as on_progress:
+        report = pipeline.inspect(found, on_progress=on_progress)
+    if json_output:
+        print_json(report.to_mapping())
+        return
+    for path in report.pictures:
+        print_result(path)
+    if not quiet:
+        mean, worst = report.error_percent
+        print_message(
+            f"{report.frames} frames, {len(report.unusable_frames)} without a usable face; "
+            f"fit error {mean:.2f} % of the eye distance, worst {worst:.2f} %"
+        )

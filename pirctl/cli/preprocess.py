@@ -1,0 +1,111 @@
+"""`pirctl preprocess`: from a video of a speaker to a target folder."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pirctl.cli import options
+from pirctl.cli.output import print_json, print_message, print_result
+from pirctl.cli.progress import show_progress
+
+
+class ParserName(StrEnum):
+    """Who labels the pixels."""
+
+    BISENET = "bisenet"
+    GEOMETRY = "geometry"
+
+
+def preprocess(
+    video: Annotated[Path, typer.Argument(help="Video of one speaker, minutes long at best.")],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Name of the target.  [default: the file's name]"),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Preset name or YAML file, for the sizes.")] = "paper",
+    overrides: options.Set = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="Landmark file to use in place of the tracker.")
+    ] = None,
+    tracker_model: Annotated[
+        Path | None,
+        typer.Option(help="MediaPipe's face_landmarker.task.  [default: the one in the cache]"),
+    ] = None,
+    parser: Annotated[
+        ParserName | None,
+        typer.Option(
+            help="'bisenet': trained network, needs its weights; 'geometry': from the landmarks, "
+            "hair and neck are guesses.  [default: bisenet]"
+        ),
+    ] = None,
+    parser_weights: Annotated[
+        Path | None, typer.Option(help="parsing_bisenet.pth.  [default: the one in the cache]")
+    ] = None,
+    audio: Annotated[
+        bool, typer.Option("--audio/--no-audio", help="Keep the sound, which training needs.")
+    ] = True,
+    consent: Annotated[
+        str, typer.Option(help="Who agreed to this use, in your words; recorded in target.yaml.")
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Make everything anew; drops trained stages.")
+    ] = False,
+    device: options.Device = None,
+    workspace: options.Workspace = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    r"""Make a target from a video: track the face, crop, fit the face model, label the pixels.
+
+    The target is a folder in the workspace. A second run redoes only what its inputs changed.
+
+    \b
+    pirctl preprocess video.mp4
+    pirctl preprocess talk.mov --target obama --parser geometry
+    """
+    from pirctl import config
+    from pirctl.pipeline import preprocess as pipeline
+
+    settings = config.load(preset, overrides or ())
+    with show_progress(quiet) as on_progress:
+        report = pipeline.preprocess(
+            video,
+            name=target,
+            workspace=workspace,
+            settings=settings,
+            preset=preset,
+            tracker_model=tracker_model,
+            landmarks=landmarks,
+            parser=parser.value if parser else None,
+            parser_weights=parser_weights,
+            with_audio=audio,
+            consent=consent,
+            force=force,
+            device=device,
+            on_progress=on_progress,
+        )
+    if report.up_to_date:
+        note = f"{report.target.name} is up to date, nothing to do"
+    else:
+        steps = ", ".join(f"{step} {value:.1f} s" for step, value in report.seconds.items())
+        note = (
+            f"{report.frames} frames at {report.fps:.0f} frames/s ({steps}); "
+            f"fit error {report.error_percent:.2f} % of the eye distance"
+        )
+    if not quiet:
+        print_message(note)
+    if report.unusable_frames:
+        first = ", ".join(str(number) for number in report.unusable_frames[:10])
+        more = ", ..." if len(report.unusable_frames) > 10 else ""
+        print_message(
+            f"{len(report.unusable_frames)} of {report.frames} frames have no usable face: "
+            f"{first}{more}"
+        )
+    if json_output:
+        print_json(report.to_mapping())
+    else:
+        print_result(report.target.folder)
