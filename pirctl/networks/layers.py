@@ -131,8 +131,8 @@ class EqualConv(nn.Module):
 
     def freeze(self, dtype: torch.dtype) -> None:
         """Fold the gains, cast to `dtype` and lay out channels-last."""
-        weight = (self.weight * self.weight_gain).to(dtype, memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight, requires_grad=False)
+        weight = self.weight * self.weight_gain
+        self.weight = _laid_out(weight, dtype, transposed=self.blur is not None)
         self.bias = nn.Parameter((self.bias * self.bias_gain).to(dtype), requires_grad=False)
         self.weight_gain = self.bias_gain = 1.0
         if self.blur is not None:
@@ -243,10 +243,21 @@ class ModulatedConv(nn.Module):
     def freeze(self, dtype: torch.dtype) -> None:
         """Cast to `dtype`, channels-last; drop a noise map that was never used."""
         self.frozen_energy = self.weight.float().square().sum((2, 3)).detach()
-        weight = self.weight.to(dtype, memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.weight = _laid_out(self.weight, dtype, transposed=self.blur is not None)
         self.bias.requires_grad_(False)
         if self.noise_strength is not None and not self.noise_strength.item():
             self.noise_strength = None
         if self.blur is not None:
             self.blur.to(dtype)
+
+
+def _laid_out(weight: Tensor, dtype: torch.dtype, *, transposed: bool) -> nn.Parameter:
+    """Cast weights (outputs, inputs, k, k) so that the convolution need not copy them again.
+
+    A transposed convolution wants (inputs, outputs, k, k) channels-last; the shape stays, and the
+    strides are such that its transpose is.
+    """
+    if transposed:
+        turned = weight.transpose(0, 1).to(dtype, memory_format=torch.channels_last)
+        return nn.Parameter(turned.transpose(0, 1), requires_grad=False)
+    return nn.Parameter(weight.to(dtype, memory_format=torch.channels_last), requires_grad=False)
