@@ -167,7 +167,7 @@ def weights_entry(name: str) -> WeightsEntry:
 
 
 def find_weights(name: str, path: Path | None = None) -> Path:
-    """The verified file of a third-party model; never downloads.
+    """The verified file of a third-party model, or the folder of a hub model; never downloads.
 
     Args:
         name: of the entry in models/weights.yaml.
@@ -184,6 +184,15 @@ def find_weights(name: str, path: Path | None = None) -> Path:
             )
         return path
     entry = weights_entry(name)
+    if entry.obtain == "hub":
+        folder = _hub_folder(entry)
+        if folder is None:
+            raise WeightsMissing(
+                f"{entry.repository} is needed for {entry.used_for}, and is not in the cache of "
+                "the Hugging Face hub",
+                hint=f"pirctl models pull {name}",
+            )
+        return folder
     if not entry.path.is_file():
         raise WeightsMissing(
             f"{entry.file} is needed for {entry.used_for}, and is not in {entry.path.parent}",

@@ -64,6 +64,15 @@ def test_a_missing_file_says_what_to_type_and_where_to_put_it() -> None:
     assert str(catalog.cache_folder() / "weights") in caught.value.message
 
 
+def test_a_missing_hub_model_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
+    with pytest.raises(WeightsMissing, match="facebook/wav2vec2-base-960h is needed") as caught:
+        catalog.find_weights("wav2vec2-base-960h")
+    assert caught.value.hint == "pirctl models pull wav2vec2-base-960h"
+
+
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(WeightsError, match="no model file 'bisnet'") as caught:
         catalog.find_weights("bisnet")
