@@ -137,10 +137,10 @@ def _outlines(points: FloatArray, face: _FaceFrame) -> list[tuple[int, FloatArra
     nape = skull - face.unit * 0.55 * face.up
     neck = np.stack(
         [
-            nape + face.unit * 0.42 * face.left,
-            nape + face.unit * (0.50 * face.left - 1.6 * face.up),
-            nape - face.unit * (0.50 * face.left + 1.6 * face.up),
-            nape - face.unit * 0.42 * face.left,
+            nape + face.unit * 0.38 * face.left,
+            nape + face.unit * (0.42 * face.left - 1.6 * face.up),
+            nape - face.unit * (0.42 * face.left + 1.6 * face.up),
+            nape - face.unit * 0.38 * face.left,
         ]
     )
     ear_left, ear_right = points[[323, 454]].mean(0), points[[93, 234]].mean(0)
@@ -149,7 +149,7 @@ def _outlines(points: FloatArray, face: _FaceFrame) -> list[tuple[int, FloatArra
     forehead = oval + 0.18 * above * face.up
     return [
         (NECK, neck),
-        (HAIR, face.ellipse(crown, 0.66, 0.76, upper=1.1)),
+        (HAIR, face.ellipse(crown, 0.7, 0.76, upper=1.22)),
         (EAR_L, face.ellipse(ear_left, 0.09, 0.24)),
         (EAR_R, face.ellipse(ear_right, 0.09, 0.24)),
         (SKIN, forehead),
