@@ -57,6 +57,7 @@ class Parser(Protocol):
     """Labels frames of one size, in order, some at a time."""
 
     name: str
+    version: int  # Grows when the same frames get other labels.
 
     def parse(self, frames: Sequence[Frame], landmarks: FloatArray) -> list[LabelMap]:
         """Label maps (H, W) uint8 of frames (H, W, 3) with landmarks (B, L, 2) in their pixels."""
@@ -67,6 +68,7 @@ class GeometryParser:
     """Draws the regions from the landmarks alone."""
 
     name = "geometry"
+    version = 2
 
     def parse(self, frames: Sequence[Frame], landmarks: FloatArray) -> list[LabelMap]:
         """Label maps (H, W) uint8; of the frames only the size is used."""
@@ -192,6 +194,7 @@ class BisenetParser:
     """
 
     name = "bisenet"
+    version = 1
 
     def __init__(self, weights: Path, device: str | torch.device = "cpu") -> None:
         if not weights.is_file():

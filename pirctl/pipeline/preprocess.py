@@ -139,7 +139,7 @@ def preprocess(
             detector = stack.enter_context(closing(_default_detector(tracker_model)))
         labeller = _choose_parser(parser, parser_weights, device)
         tracker = "file" if points is not None else detector.name if detector else ""
-        parts = part_digests(source, settings, model, tracker, landmarks, labeller.name, with_audio)
+        parts = part_digests(source, settings, model, tracker, landmarks, labeller, with_audio)
         previous = Previous.of(target, parts, source, force=force)
         if previous.is_complete:
             return _report(target, target.about.frames, target.track(), {}, tuple(parts))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pirctl.errors import TargetError
 from pirctl.face.model import FaceModel
+from pirctl.face.parsing import Parser
 from pirctl.media import MediaInfo
 from pirctl.progress import OnProgress, Progress
 from pirctl.settings import Settings
@@ -96,7 +97,7 @@ def part_digests(
     model: FaceModel,
     tracker: str,
     landmarks: Path | None,
-    parser: str,
+    parser: Parser,
     with_audio: bool,
 ) -> dict[str, str]:
     """What each part is made from; a part that builds on another includes its digest."""
@@ -107,7 +108,7 @@ def part_digests(
     parts = {
         "track": track,
         "frames": frames,
-        "parsing": _digest(frames, parser),
+        "parsing": _digest(frames, parser.name, parser.version),
         "fit": _digest(frames, asdict(settings.fit), model.version),
     }
     if with_audio:
