@@ -22,6 +22,7 @@ class MediaInfo:
         path: the file.
         width: columns of a picture as shown: after rotation, with square pixels; 0 without video.
         height: rows, likewise.
+        has_square_pixels: whether width and height are the stored ones.
         frame_rate: mean frames per second; None without video or when the file does not say.
         has_steady_rate: whether all frames last equally long, as far as the headers tell.
         frames: number of frames when the headers tell, else None.
@@ -36,6 +37,7 @@ class MediaInfo:
     path: Path
     width: int
     height: int
+    has_square_pixels: bool
     frame_rate: Fraction | None
     has_steady_rate: bool
     frames: int | None
@@ -123,6 +125,7 @@ def _describe(path: Path, container: Any) -> MediaInfo:
         path=path,
         width=width,
         height=height,
+        has_square_pixels=video is None or video.sample_aspect_ratio in {None, 0, 1},
         frame_rate=Fraction(rate) if rate else None,
         has_steady_rate=video is not None and bool(rate) and rate == video.guessed_rate,
         frames=video.frames or None if video is not None else None,

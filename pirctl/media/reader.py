@@ -162,7 +162,9 @@ def _reading_command(
     if crop is not None:
         video = _cropped(video, info, crop.rounded(), gray)
     before = _size_after(info, crop)
-    resample = "neighbor" if gray else "area" if size[0] < before[0] else "lanczos"
+    # At the same size only subsampled colour is interpolated, as it is before a crop.
+    resample = "bicubic" if size == before else "area" if size[0] < before[0] else "lanczos"
+    resample = "neighbor" if gray else resample
     video = video.filter("scale", *size, flags=f"{resample}+{EXACT}")
     limit = {} if frames is None else {"frames:v": frames}
     output = video.output(
@@ -175,17 +177,33 @@ def _reading_command(
     return command_of(output)
 
 
+def _surrounding(info: MediaInfo, inner: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Corners (x0, y0, x1, y1) of the part that is worth converting: even, with some margin."""
+    width, height, x, y = inner
+    whole = (0, 0, info.width, info.height)
+    if not info.has_square_pixels:
+        return whole
+    margin = 8  # More than the interpolation of subsampled colour reaches.
+    x0, y0 = max(0, x - margin) // 2 * 2, max(0, y - margin) // 2 * 2
+    x1 = min(info.width, (x + width + margin + 1) // 2 * 2)
+    y1 = min(info.height, (y + height + margin + 1) // 2 * 2)
+    return whole if x1 % 2 or y1 % 2 else (x0, y0, x1, y1)
+
+
 def _cropped(video: Any, info: MediaInfo, crop: Crop, gray: bool) -> Any:
     x, y, side = int(crop.x), int(crop.y), int(crop.side)
     left, top = max(0, -x), max(0, -y)
     right, bottom = max(0, x + side - info.width), max(0, y + side - info.height)
     if left + right >= side or top + bottom >= side:
         raise ValueError(f"{crop} lies outside the picture ({info.width} x {info.height})")
-    # Full colour resolution first: ffmpeg cuts subsampled colour only at even positions.
-    video = video.filter("scale", info.width, info.height, flags=f"bicubic+{EXACT}")
-    video = video.filter("format", "gray" if gray else "gbrp")
     inner = (side - left - right, side - top - bottom, max(0, x), max(0, y))
-    video = video.filter("crop", *inner)
+    x0, y0, x1, y1 = _surrounding(info, inner)
+    if (x0, y0, x1, y1) != (0, 0, info.width, info.height):
+        video = video.filter("crop", x1 - x0, y1 - y0, x0, y0)
+    # Full colour resolution first: ffmpeg cuts subsampled colour only at even positions.
+    video = video.filter("scale", x1 - x0, y1 - y0, flags=f"bicubic+{EXACT}")
+    video = video.filter("format", "gray" if gray else "gbrp")
+    video = video.filter("crop", *inner[:2], inner[2] - x0, inner[3] - y0)
     width, height = inner[:2]
     while (width, height) != (side, side):
         # fillborders takes borders up to half a picture, so a wide one grows in steps.
