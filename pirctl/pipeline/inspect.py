@@ -5,7 +5,7 @@ Written into `TARGET/inspect/`, for a person to look at before a long training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,7 @@ class _Drawer:
 
     def __init__(self, target: Target, track: Track, model: FaceModel, mask: MaskSettings) -> None:
         self._target, self._track, self._model = target, track, model
+        self._kept: dict[int, Image] = {}
         size_px = target.about.size_px
         self._painter = MaskPainter(model, track.z_id, track.K, size_px, mask)
 
@@ -134,7 +135,7 @@ class _Drawer:
         self, path: Path, numbers: npt.NDArray[np.int_], draw: Callable[[int, Image], Image]
     ) -> None:
         """A sheet of the frames of these numbers, each drawn upon."""
-        pictures = [draw(number, frame) for number, frame in self._frames(numbers)]
+        pictures = [draw(number, self._frame(number)) for number in numbers.tolist()]
         share = _error_share(self._track)
         captioned = [
             draw_text(picture, self._caption(int(number), share))
@@ -173,15 +174,17 @@ class _Drawer:
             )
         return draw_label_colours(frame, labels)
 
-    def _frames(self, numbers: npt.NDArray[np.int_]) -> Iterator[tuple[int, Image]]:
-        path = self._target.frames_path
-        for number in numbers.tolist():
+    def _frame(self, number: int) -> Image:
+        """A frame of the target; kept, for the sheets show the same few."""
+        if number not in self._kept:
+            path = self._target.frames_path
             frame = next(read_frames(path, start_frame=number, frames=1), None)
             if frame is None:
                 raise TargetError(
                     f"{path} has no frame {number}", hint="pirctl preprocess VIDEO --force"
                 )
-            yield number, frame
+            self._kept[number] = frame
+        return self._kept[number]
 
     def _caption(self, number: int, share: npt.NDArray[np.float32]) -> str:
         if not self._track.valid[number]:
