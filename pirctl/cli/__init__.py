@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from pirctl import __version__
-from pirctl.cli import demo, evaluate, inspect, models, preprocess, reenact, train
+from pirctl.cli import bench, demo, evaluate, inspect, models, preprocess, reenact, train
 from pirctl.errors import PirctlError
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ app.command("reenact")(reenact.reenact)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.command("inspect")(inspect.inspect)
+app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 
 

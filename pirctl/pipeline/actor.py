@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pirctl.device import select_device
 from pirctl.face.masks import inpainting_mask
 from pirctl.face.model import FaceModel, load_face_model
+from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.pipeline.expression import mouth_axes, speech_expression
 from pirctl.pipeline.painter import Painter
 from pirctl.pipeline.poses import rest_expression
@@ -63,6 +64,7 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         SettingsError: this machine has no such device.
     """
     where = select_device(device)
+    precision = default_precision(where)
     audio = load_audio_stage(target, where)
     face = load_face_stage(target, where)
     render = load_render_stage(target, where)
@@ -72,8 +74,8 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
     rest = rest_expression(track, training_frames)
     painter = Painter(
         track=track,
-        face=face.face,
-        renderer=render.renderer,
+        face=prepare_inference(face.face, where, precision),
+        renderer=prepare_inference(render.renderer, where, precision),
         feature_size=render.settings.renderer.feature_size,
         mask_of=partial(_mask, model, track, about.size_px, render.settings.mask),
         device=where,

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pirctl.media.video import Crop
+from pirctl.media import Crop
 from pirctl.tensors import check_shape
 
 

@@ -195,6 +195,7 @@ def _speaker(
     recipe = {"seconds": seconds, "holdout_s": holdout_s, "seed": seed}
     if recipe_path.is_file() and json.loads(recipe_path.read_text(encoding="utf-8")) == recipe:
         return SpeakerFiles.in_folder(folder), True
+    recipe_path.unlink(missing_ok=True)  # It says that the files are complete.
     files = make_speaker(
         folder, seconds=seconds, holdout_s=holdout_s, seed=seed, on_progress=on_progress
     )

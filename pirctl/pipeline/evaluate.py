@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pirctl.errors import TargetError
 from pirctl.face.model import load_face_model
 from pirctl.files import atomic_file
-from pirctl.media.video import read_frames
+from pirctl.media import read_frames
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.footage import read_ping_pong
 from pirctl.pipeline.poses import mean_expression

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import TargetError
-from pirctl.media.video import read_frames
+from pirctl.media import read_frames
 
 Frame = NDArray[np.uint8]
 Reader = Callable[..., Iterator[Any]]

@@ -135,7 +135,7 @@ class MouthReader:
         """
         check_shape("patches", patches, len(crop_from_patch), PATCH_PX, PATCH_PX, 3)
         codes = (_normalise(patches) - self.mean_patch) @ self.components.T
-        local = _kernel(codes, self.support) @ self.weights + self.mean_lips
+        local = _kernel(codes.astype(np.float32), self.support) @ self.weights + self.mean_lips
         return to_crop(local.reshape(len(patches), -1, 2), crop_from_patch)
 
 
@@ -186,7 +186,8 @@ def _regress(patches: FloatArray, lips: FloatArray, stride: int) -> MouthReader:
 
 def _kernel(first: FloatArray, second: FloatArray) -> FloatArray:
     squared = (first**2).sum(1)[:, None] + (second**2).sum(1) - 2 * first @ second.T
-    return np.exp(-_KERNEL_WIDTH * np.maximum(squared, 0))
+    kernel: FloatArray = np.exp(-_KERNEL_WIDTH * np.maximum(squared, 0))
+    return kernel
 
 
 def _normalise(patches: ByteArray) -> FloatArray:
@@ -225,7 +226,8 @@ def own_reader(reader: MouthReader, track: Track, model: FaceModel) -> ReadLips:
 
     def read(frame: ByteArray, number: int) -> FloatArray | None:
         patch = cut_patch(frame, transforms[number])
-        return reader.read(patch[None], transforms[number][None])[0]
+        lips: FloatArray = reader.read(patch[None], transforms[number][None])[0]
+        return lips
 
     return read
 

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError, MediaError, TargetError
 from pirctl.files import check_writable
-from pirctl.media.probe import probe
-from pirctl.media.sound import sound_duration_s
-from pirctl.media.video import (
+from pirctl.media import (
     SYNTHETIC_COMMENT,
     Crop,
     VideoWriter,
     check_video_name,
+    probe,
     read_frames,
+    sound_duration_s,
 )
 from pirctl.pipeline.actor import Actor, load_actor
 from pirctl.pipeline.background import prefetch, write_behind

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.face.draw import contact_sheet, draw_text, write_image
-from pirctl.media.video import read_frames
+from pirctl.media import read_frames
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.poses import drive
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pirctl.media.video import Crop
+from pirctl.media import Crop
 from pirctl.pipeline.composite import composite, paste_into_shot, to_network
 
 

@@ -20,7 +20,7 @@ from pirctl.pipeline.scores import landmark_distance, psnr_inside
 from pirctl.progress import Progress
 from tests.pipeline.drawn import SIZE, make_actor, make_target
 
-FRAMES, TRAINING = 150, 110
+FRAMES, TRAINING = 110, 80
 
 
 @pytest.fixture(scope="module")

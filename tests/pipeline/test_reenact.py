@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 
 from pirctl.errors import DecodeError, EncodeError, PirctlError, TargetError
-from pirctl.media.probe import probe
-from pirctl.media.sound import write_sound
-from pirctl.media.video import VideoWriter, read_frames
+from pirctl.media import VideoWriter, probe, read_frames, write_sound
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.footage import ping_pong
 from pirctl.pipeline.painter import Painter

@@ -1,0 +1,95 @@
+"""`pirctl bench`: how fast this machine is, part by part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pirctl.cli import options
+from pirctl.cli.output import print_json
+from pirctl.cli.progress import show_progress
+from pirctl.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pirctl.pipeline.bench import BenchReport
+
+
+def bench(
+    preset: Annotated[
+        str, typer.Option("--preset", "-p", help="Sizes to measure: a name or a YAML file.")
+    ] = "paper",
+    overrides: options.Set = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed turns of every part.")] = 7,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames computed at once.")] = 1,
+    speech: Annotated[
+        bool, typer.Option("--speech/--no-speech", help="Also time the speech networks.")
+    ] = True,
+    video: Annotated[
+        bool, typer.Option("--video/--no-video", help="Also time decoding and encoding.")
+    ] = True,
+    device: options.Device = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    r"""Time the parts of the pipeline on random weights: needs no target and no download.
+
+    \b
+    pirctl bench
+    pirctl bench --preset tiny --batch-size 4 --json
+    """
+    from pirctl import config
+    from pirctl.device import select_device
+    from pirctl.pipeline import bench as pipeline
+
+    settings = config.load(preset, overrides or ())
+    with show_progress(quiet) as on_progress:
+        report = pipeline.bench(
+            settings,
+            select_device(device),
+            repeats=repeats,
+            batch_size=batch_size,
+            speech=speech,
+            video=video,
+            on_progress=on_progress,
+        )
+    if json_output:
+        print_json(report)
+    else:
+        print_table(part_table(report))
+
+
+def part_table(report: BenchReport) -> Table:
+    """One row per part, and the whole frame below."""
+    from rich.table import Table
+
+    title = (
+        f"{report.device}, {report.precision}, {report.threads} threads, {report.size_px} px, "
+        f"batch {report.batch_size}"
+    )
+    caption = (
+        f"neural part {report.frame_ms:.1f} ms per frame ({report.frames_per_s:.2f} frames/s), "
+        f"{report.gflop:.1f} GFLOP; convolutions reach {report.ceiling_gflops:.0f} GFLOP/s here; "
+        f"peak memory {report.peak_memory_mb:.0f} MB"
+    )
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    table.add_column("part")
+    for name in ("ms/frame", "best ms", "GFLOP", "of the ceiling"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for part in report.parts:
+        table.add_row(
+            part.name,
+            _number(part.ms, 2),
+            _number(part.best_ms, 2),
+            _number(part.gflop, 2),
+            "" if part.ceiling is None else f"{100 * part.ceiling:.0f} %",
+            part.note,
+        )
+    return table
+
+
+def _number(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"
