@@ -101,9 +101,11 @@ def draw(
             low, high = _inside(wb, step_b, per_b, 0.0, float(x1 - x0))
             low, high = _inside(wc, step_c, per_c, low, high)
             low, high = _inside(1.0 - wb - wc, step_a, per_a, low, high)
-            if low > high:
+            if low > high + 1e-3:
                 continue
-            first, last = int(np.ceil(low)), int(np.floor(high))
+            # The margin makes neighbours overlap where rounding would leave a sample to neither.
+            first = max(0, int(np.ceil(low - 1e-3)))
+            last = min(x1 - x0, int(np.floor(high + 1e-3)))
             w = aw + wb * (bw - aw) + wc * (cw - aw) + first * step_w
             for x in range(x0 + first, x0 + last + 1):
                 if w > depth[y, x]:
