@@ -157,7 +157,8 @@ def align(points: Array, goal: Array, weights: Array) -> Array:
     signs = np.ones_like(S)
     signs[:, 2] = np.sign(np.linalg.det(U @ Vt))
     scale = (S * signs).sum(1) / (centred**2 * w).sum((1, 2))
-    return scale[:, None, None] * centred @ ((U * signs[:, None]) @ Vt) + goal_mean
+    moved: Array = scale[:, None, None] * centred @ ((U * signs[:, None]) @ Vt) + goal_mean
+    return moved
 
 
 def without_perspective(points: Array) -> Array:
@@ -166,7 +167,7 @@ def without_perspective(points: Array) -> Array:
     Args:
         points: (N, 468, 3) model orientation, any scale; x and y as seen in the picture.
     """
-    centred = points - points.mean(1, keepdims=True)
+    centred: Array = points - points.mean(1, keepdims=True)
     eyes = np.linalg.norm(centred[:, 33] - centred[:, 263], axis=-1)[:, None, None]
     nearer_dm = centred[..., 2:] * EYE_DISTANCE_DM / eyes
     centred[..., :2] *= 1 - nearer_dm / CAMERA_DISTANCE_DM
@@ -184,8 +185,9 @@ def _orient(face: Array) -> Array:
         mirrored = mesh.mirror_points(turned)
         turned = (turned + align(mirrored[None], turned, np.ones(468))[0]) / 2
         turned[:, 0] -= (turned[33, 0] + turned[263, 0]) / 2
-    turned = (turned + mesh.mirror_points(turned)) / 2
-    return turned * EYE_DISTANCE_DM / np.linalg.norm(turned[33] - turned[263])
+    symmetric: Array = (turned + mesh.mirror_points(turned)) / 2
+    symmetric *= EYE_DISTANCE_DM / np.linalg.norm(symmetric[33] - symmetric[263])
+    return symmetric
 
 
 def align_people(people: Sequence[Person]) -> tuple[Array, list[Array]]:
@@ -261,7 +263,7 @@ def identity_axes(rest: Array, triangles: Array, count: int = IDENTITY_AXES) -> 
             continue
         field = field / length
         span = np.vstack([span, field])
-        extra.append(field * sigma[0] * 0.25 / (1 + order / 12))
+        extra.append(field * sigma[0] * 0.4 / (1 + order / 12))
         if kept + len(extra) == count:
             break
     return mean, np.concatenate([axes, np.stack(extra)]).reshape(count, -1, 3)

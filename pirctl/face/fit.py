@@ -8,7 +8,7 @@ with the clip. The least squares are in `solve`. Landmarks are pixels of the squ
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,9 @@ logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
 
-NOISE = 0.01
-"""Scale of the residuals: this fraction of the distance between the outer eye corners."""
+NOISE = (0.001, 0.01)
+"""Least and most noise assumed, as a fraction of the distance between the outer eye corners. The
+first solve assumes the most; what it leaves over tells how well this clip can be explained."""
 CHUNK_FRAMES = 240
 """Frames whose results are kept from one solve."""
 OVERLAP_FRAMES = 24
@@ -93,8 +94,9 @@ def fit_clip(
     settings = settings or FitSettings()
     tracked = np.asarray(landmarks, dtype=np.float32)
     check_shape("landmarks", tracked, None, None, 2)
-    usable = np.asarray(valid, dtype=bool) & np.isfinite(tracked).all((1, 2))
+    usable = np.asarray(valid, dtype=bool)
     check_shape("valid", usable, len(tracked))
+    usable = usable & np.isfinite(tracked).all((1, 2))
     index = np.flatnonzero(usable)
     if not len(index):
         raise FaceNotFound(
@@ -107,8 +109,8 @@ def fit_clip(
         state = start(points, problem)
         chosen = _spread(state, settings.identity_frames)
         known = solve_identity(points[chosen[::5]], state.frames(chosen[::5]), problem, 6)
-        state = _with_identity(state, known)
-        state = _settle(points, state, problem, chosen)
+        problem = _with_noise(problem, points[chosen[::5]], known)
+        state = _settle(points, _with_identity(state, known), problem, chosen)
         state, error = _all_frames(points, index, state, problem, on_progress)
     return _fill(state, index, len(usable), error, float(size_px))
 
@@ -148,17 +150,27 @@ def _pose_problem(
         outline_left=outline & (mean[:, 0] > 0),
         outline_right=outline & (mean[:, 0] < 0),
         size_px=size_px,
-        noise_px=max(NOISE * eyes_px, 1e-3),
+        noise_px=max(NOISE[1] * eyes_px, 1e-3),
         settings=settings,
     )
+
+
+def _with_noise(problem: Problem, points: Tensor, known: State) -> Problem:
+    """The problem with the noise that a first solution left over."""
+    apart = (project_state(known, problem)[1] - points).norm(dim=-1).median()
+    most = problem.noise_px
+    least = most * NOISE[0] / NOISE[1]
+    return replace(problem, noise_px=min(most, max(least, 1.5 * float(apart))))
 
 
 def _spread(state: State, count: int) -> Tensor:
     """Indices of frames, half evenly spread in time and half evenly over the yaw of the head."""
     frames = len(state.t)
+    if frames <= count:
+        return torch.arange(frames)
     by_yaw = head_angles(state.R)[0].argsort()
-    even = torch.linspace(0, frames - 1, max(1, min(count, frames) // 2)).round().long()
-    return torch.cat([even, by_yaw[even]]).unique()
+    even = torch.linspace(0, frames - 1, max(1, count // 2)).round().long()
+    return torch.from_numpy(np.union1d(even.numpy(), by_yaw[even].numpy()))
 
 
 def _with_identity(state: State, known: State) -> State:

@@ -90,8 +90,8 @@ class FaceModel:
         Returns:
             (..., V, 3) decimetres, model space.
         """
-        identity = torch.tensordot(z_id, self.identity_basis, dims=1)
-        expression = torch.tensordot(z_exp, self.expression_basis, dims=1)
+        identity: Tensor = torch.tensordot(z_id, self.identity_basis, dims=1)
+        expression: Tensor = torch.tensordot(z_exp, self.expression_basis, dims=1)
         return self.mean + identity + expression
 
     def axis(self, name: str) -> int:
@@ -114,7 +114,8 @@ class FaceModel:
 
     def to(self, device: str | torch.device) -> FaceModel:
         """The same model with its tensors on `device`."""
-        return replace(self, **{key: value.to(device) for key, value in self._tensors().items()})
+        moved: dict[str, Any] = {k: value.to(device) for k, value in self._tensors().items()}
+        return replace(self, **moved)
 
     def _tensors(self) -> dict[str, Tensor]:
         return {key: value for key, value in vars(self).items() if isinstance(value, Tensor)}

@@ -47,11 +47,12 @@ FOCAL_SPREAD = 0.5
 FOCAL_PRIOR = 0.002
 """Weight of that prior per frame: weak, for it must yield to a clip that shows perspective."""
 
-ROTATION_ACCELERATION = 0.01
-"""Usual change of angular speed from frame to frame, radians."""
-TRANSLATION_ACCELERATION = (0.01, 0.01, 0.08)
+ROTATION_ACCELERATION = 0.004
+"""Usual change of angular speed from frame to frame, radians. Measured against optical flow of the
+skin: stiffer ties lag behind real nods more than they remove of the tracker's tremble."""
+TRANSLATION_ACCELERATION = (0.004, 0.004, 0.03)
 """Usual change of speed from frame to frame in x, y, z, decimetres."""
-EXPRESSION_ACCELERATION = 0.12
+EXPRESSION_ACCELERATION = 0.045
 """Usual change of an expression's speed from frame to frame."""
 
 BLOCK_FRAMES = 50
@@ -293,7 +294,7 @@ def solve_frames(
 
     Args:
         points: (T, L, 2) pixels of the crop.
-        tied: (T - 2,) bool; True where frames i, i + 1, i + 2 follow each other without a gap.
+        tied: (max(T - 2, 0),) bool; True where frames i, i + 1, i + 2 follow each other without a gap.
         state: where to begin; identity and focal length stay.
         problem: model, weights, scales.
         iterations: Gauss-Newton steps.
@@ -339,9 +340,10 @@ def _acceleration(tied: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _times(bands: Sequence[Tensor], track: Tensor) -> Tensor:
     """The symmetric banded matrix times (T, N)."""
-    main, first, second = bands
-    product = main[:, None] * track
-    for shift, band in ((1, first), (2, second)):
+    product = bands[0][: len(track), None] * track
+    for shift, band in enumerate(bands[1:], start=1):
+        if shift >= len(track):
+            break
         product[:-shift] += band[:, None] * track[shift:]
         product[shift:] += band[:, None] * track[:-shift]
     return product
@@ -368,8 +370,8 @@ def _solve_banded(
     lower = np.zeros((2 * width + 1, frames, width))
     for offset in range(width):
         lower[offset, :, : width - offset] = blocks.diagonal(-offset, 1, 2).numpy()
-    for distance, band in enumerate(bands):
-        lower[distance * width, : frames - distance] += (band[:, None] * stiffness).numpy()
+    for distance, band in enumerate(bands[:frames]):
+        lower[distance * width, : frames - distance] += (band[: frames - distance, None] * stiffness).numpy()
     solution = solveh_banded(
         lower.reshape(2 * width + 1, -1), right.reshape(-1).numpy(), lower=True,
         overwrite_ab=True, check_finite=False,
