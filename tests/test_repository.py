@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -125,6 +126,21 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(tmp_path: Path) -
     suffixes = {Path(name).suffix for name in names if ".dist-info" not in name}
     assert suffixes <= {".py", ".yaml", ".md", ".safetensors", ".typed"}
     assert size < 5e6
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    code = (
+        "import pirctl.catalog as c; from pirctl.config import load; load('tiny');"
+        "print(c.models_folder(), c.face_model_path())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.count(str(tmp_path / "installed" / "pirctl" / "models")) == 2
 
 
 def test_models_holds_data_only() -> None:
