@@ -187,6 +187,8 @@ class RendererSettings:
     """Channels of the first convolution of the half-resolution branch."""
     fine_channels: int = 32
     """Channels of the first convolution of the full-resolution branch."""
+    fine_kernel: int = 7
+    """Side of the first and the last kernel of the full-resolution branch, odd."""
     coarse_blocks: int = 4
     """Residual blocks of the half-resolution branch, after the concatenation with I_F."""
     fine_blocks: int = 3
@@ -198,6 +200,9 @@ class RendererSettings:
         _at_least(self, 1, "coarse_channels", "fine_channels")
         _at_least(self, 0, "coarse_blocks", "fine_blocks")
         _at_least(self, 4, "feature_size")
+        _at_least(self, 1, "fine_kernel")
+        if self.fine_kernel % 2 == 0:
+            raise ValueError(f"fine_kernel is {self.fine_kernel}, it must be odd")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,12 +125,13 @@ class Renderer(nn.Module):
         self.feature_channels = feature_channels
         fine = settings.fine_channels
         self.coarse = CoarseBranch(settings, feature_channels, halvings)
-        self.enter = Convolution(3, fine, 7)
+        kernel = settings.fine_kernel
+        self.enter = Convolution(3, fine, kernel)
         self.down = Convolution(fine, 2 * fine, stride=2)
         self.blocks = nn.Sequential(*(ResidualBlock(2 * fine) for _ in range(settings.fine_blocks)))
         self.up = Convolution(2 * fine, fine, stride=-2)
-        self.leave = nn.Conv2d(fine, 3, 7, padding=3)
-        nn.init.normal_(self.leave.weight, std=0.1 / (fine * 49) ** 0.5)
+        self.leave = nn.Conv2d(fine, 3, kernel, padding=kernel // 2)
+        nn.init.normal_(self.leave.weight, std=0.1 / (fine * kernel * kernel) ** 0.5)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
