@@ -34,12 +34,12 @@ def bench(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Time the parts of the pipeline on random weights: needs no target and no download.
+    """Time the parts of the pipeline on random weights: needs no target and no download.
 
     \b
     pirctl bench
     pirctl bench --preset tiny --batch-size 4 --json
-    """
+    """  # noqa: D301
     from pirctl import config
     from pirctl.device import select_device
     from pirctl.pipeline import bench as pipeline

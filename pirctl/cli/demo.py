@@ -34,14 +34,14 @@ def demo(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Make a synthetic speaker, train on it, let it say new speech, and measure the result.
+    """Make a synthetic speaker, train on it, let it say new speech, and measure the result.
 
     Needs no download and no GPU. A second run reuses the steps that are finished.
 
     \b
     pirctl demo
     pirctl demo --folder /tmp/quick --seconds 12 --set train.render.epochs=2
-    """
+    """  # noqa: D301
     from pirctl.pipeline import demo as pipeline
 
     with show_progress(quiet) as on_progress:

@@ -53,7 +53,7 @@ def evaluate(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Measure a trained target on the end of its clip, which training has not seen.
+    """Measure a trained target on the end of its clip, which training has not seen.
 
     The held-out frames are repainted, driven by the held-out sound, and compared with the truth;
     the same is done for baselines: the mean mouth, the wrong speech, untouched frames.
@@ -61,7 +61,7 @@ def evaluate(
     \b
     pirctl evaluate --target obama
     pirctl evaluate --target obama --json > scores.json
-    """
+    """  # noqa: D301
     from pirctl.catalog import find_weights
     from pirctl.pipeline import evaluate as pipeline
     from pirctl.pipeline.actor import load_actor

@@ -46,7 +46,7 @@ def reenact(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Make a video of the target saying the speech.
+    """Make a video of the target saying the speech.
 
     The picture is the target's own footage, repainted around the mouth; the sound is the file as
     you gave it. The video is as long as the speech, and marked as synthetic.
@@ -54,7 +54,7 @@ def reenact(
     \b
     pirctl reenact --target obama --audio speech.wav
     pirctl reenact --target obama --audio speech.wav --frame full --output dubbed.mp4
-    """
+    """  # noqa: D301
     from pirctl.pipeline import reenact as pipeline
     from pirctl.target import find_target
 

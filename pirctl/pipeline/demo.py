@@ -35,7 +35,7 @@ NAME = "speaker"
 """Name of the demo's target."""
 
 _HOLDOUT_S = 10.0
-_HOLDOUT_SHARE = 0.2  # of a clip so short that ten seconds would be too much
+_HOLDOUT_SHARE = 0.35  # of a clip so short that ten seconds would be too much
 _LEAST_S = 4.0
 
 
@@ -98,7 +98,7 @@ def demo(
 
     Args:
         folder: where everything goes.
-        seconds: length of the synthetic video; its last 10 s (or fifth, if shorter) are held out.
+        seconds: length of the synthetic video; its last 10 s (or third, if shorter) are held out.
         preset: preset to train with.
         overrides: settings as `section.key=value`, on top of the preset.
         device: where to compute; the best there is if None.

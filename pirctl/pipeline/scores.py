@@ -23,6 +23,8 @@ FloatArray = NDArray[np.float32]
 LMD_SIZE_PX = 512
 """Side of the crop in whose pixels the landmark distance is given."""
 
+_WINDOW_PX = 11  # SSIM's window, Wang et al. 2004
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
@@ -36,7 +38,7 @@ class Score:
         psnr_db: of the whole crop, averaged over frames; None for the truth itself.
         ssim: of the whole crop, averaged over frames; None for the truth itself.
         mouth_psnr_db: of the pixels inside the mask.
-        mouth_ssim: of the smallest rectangle around the mask.
+        mouth_ssim: of the rectangle around the mask.
     """
 
     name: str
@@ -139,24 +141,42 @@ def psnr_inside(frame: ByteArray, truth: ByteArray, inside: NDArray[np.bool_]) -
     return min(100.0, 10 * math.log10(255**2 / error)) if error else 100.0
 
 
+def ssim(frame: ByteArray, truth: ByteArray) -> float:
+    """SSIM of two pictures (H, W, 3) as basicsr computes it, on the part where they differ.
+
+    The index of every window of equal pixels is 1, so only the windows that touch a difference
+    are computed; for a repainted mouth that is a tenth of the picture.
+    """
+    _, calculate_ssim = basicsr_metrics()
+    different = (frame != truth).any(-1)
+    if not different.any():
+        return 1.0
+    height, width = different.shape
+    rows = _span(np.flatnonzero(different.any(1)), height, margin=_WINDOW_PX - 1)
+    columns = _span(np.flatnonzero(different.any(0)), width, margin=_WINDOW_PX - 1)
+    part = float(calculate_ssim(frame[rows, columns], truth[rows, columns], crop_border=0))
+    return 1 - (1 - part) * _windows(rows, columns) / _windows(slice(0, height), slice(0, width))
+
+
+def _windows(rows: slice, columns: slice) -> int:
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    return int((height - _WINDOW_PX + 1) * (width - _WINDOW_PX + 1))
+
+
 def _compare(
     frame: ByteArray, truth: ByteArray, mask: FloatArray
 ) -> tuple[float, float, float, float]:
-    calculate_psnr, calculate_ssim = basicsr_metrics()
-    psnr = min(100.0, calculate_psnr(frame, truth, crop_border=0))
-    ssim = calculate_ssim(frame, truth, crop_border=0)
+    calculate_psnr, _ = basicsr_metrics()
+    psnr = min(100.0, float(calculate_psnr(frame, truth, crop_border=0)))
     inside = mask > 0.5
     if not inside.any():
-        return psnr, ssim, 100.0, 1.0
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    # SSIM looks at windows of 11 pixels, so the rectangle has at least that side.
-    box = (_span(rows, frame.shape[0]), _span(columns, frame.shape[1]))
-    mouth_ssim = calculate_ssim(frame[box], truth[box], crop_border=0)
-    return psnr, ssim, psnr_inside(frame, truth, inside), mouth_ssim
+        return psnr, ssim(frame, truth), 100.0, 1.0
+    rows = _span(np.flatnonzero(inside.any(1)), frame.shape[0], margin=_WINDOW_PX)
+    columns = _span(np.flatnonzero(inside.any(0)), frame.shape[1], margin=_WINDOW_PX)
+    mouth_ssim = ssim(frame[rows, columns], truth[rows, columns])
+    return psnr, ssim(frame, truth), psnr_inside(frame, truth, inside), mouth_ssim
 
 
-def _span(occupied: NDArray[np.intp], limit: int, least: int = 16) -> slice:
-    start, stop = int(occupied[0]), int(occupied[-1]) + 1
-    missing = max(0, least - (stop - start))
-    start = max(0, start - missing // 2)
-    return slice(start, min(limit, max(stop, start + least)))
+def _span(occupied: NDArray[np.intp], limit: int, margin: int) -> slice:
+    start, stop = int(occupied[0]) - margin, int(occupied[-1]) + 1 + margin
+    return slice(max(0, start), min(limit, stop))

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from pirctl.errors import TargetError
+from pirctl.face.compat import basicsr_metrics
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.media.sound import read_sound, write_sound
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.evaluate import BASELINES, EvaluateReport, cut_sound, evaluate
-from pirctl.pipeline.scores import landmark_distance, psnr_inside
+from pirctl.pipeline.scores import landmark_distance, psnr_inside, ssim
 from pirctl.progress import Progress
 from tests.pipeline.drawn import SIZE, make_actor, make_target
 
@@ -125,3 +126,17 @@ def test_psnr_looks_only_inside_the_mask() -> None:
     assert psnr_inside(frame, truth, inside) == 100.0
     frame[4:, 4:] = 16
     assert psnr_inside(frame, truth, inside) == pytest.approx(20 * np.log10(255 / 16))
+
+
+@pytest.mark.parametrize(
+    "changed", [np.s_[40:60, 30:50], np.s_[0:5, 0:5], np.s_[70:, 60:], np.s_[:, :], np.s_[:0, :0]]
+)
+def test_ssim_of_the_differing_part_is_that_of_the_whole(changed: tuple[slice, slice]) -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 256, (80, 72, 3), dtype=np.uint8)
+    frame = truth.copy()
+    frame[changed] = rng.integers(0, 256, frame[changed].shape, dtype=np.uint8)
+    _, calculate_ssim = basicsr_metrics()
+    assert ssim(frame, truth) == pytest.approx(
+        calculate_ssim(frame, truth, crop_border=0), abs=1e-9
+    )
