@@ -117,7 +117,7 @@ class Audio2ExpSettings:
     """Dropout in training."""
     teacher_forced: float = 0.0
     """Share of the training, from its start, that is fed the true previous frame; the paper: 0."""
-    teacher_noise: float = 1.0
+    teacher_noise: float = 0.5
     """Noise on the true previous frame while it is fed, in standard deviations of each axis."""
 
     def __post_init__(self) -> None:

@@ -99,7 +99,7 @@ class MelEncoder(SpeechEncoder):
         band = torch.arange(self.bands, device=inputs.device) / self.bands
         wave = torch.stack([torch.cos(math.pi * order * band) for order in range(4)])
         colour = 0.2 * torch.randn(batch, 4, device=inputs.device) @ wave  # (B, bands)
-        noise = 0.1 * torch.randn_like(inputs)
+        noise = 0.2 * torch.randn_like(inputs)
         return inputs + colour.repeat(1, COLUMNS)[:, None] + noise
 
 
