@@ -77,8 +77,7 @@ def make_speaker(
     Args:
         folder: made if missing.
         seconds: length of the clip, at least one frame longer than `holdout_s`.
-        holdout_s: how much of its end says new sentences; 0 leaves the held-out sound empty of
-            a file.
+        holdout_s: how much of its end says new sentences; 0 writes no held-out sound.
         size_px: side of the square picture, even.
         seed: of the person, the room, the motion and the pauses.
         on_progress: told about frames.
@@ -98,6 +97,7 @@ def make_speaker(
     folder.mkdir(parents=True, exist_ok=True)
     files = SpeakerFiles.in_folder(folder)
     rng = np.random.default_rng(seed)
+    files.heldout_audio.unlink(missing_ok=True)
     parts = [talk(SENTENCES, (frames - heldout) / float(FRAME_RATE), rng)]
     if heldout:
         parts.append(talk(HELDOUT_SENTENCES, heldout / float(FRAME_RATE), rng))

@@ -242,20 +242,18 @@ def talk(
     total = round(seconds * rate)
     parts = [silence(min(lead_s, seconds), rate)]
     count = len(parts[0].samples)
-    k = 0
-    while True:
+    k = misses = 0
+    # A sentence that does not fit makes room for a shorter one, once around.
+    while misses < len(sentences):
         speed = int(rng.integers(148, 163))
         said = speak(sentences[k % len(sentences)], speed)
         pause = silence(float(rng.uniform(0.35, 0.95)), rate)
-        # Long sentences that do not fit make room for a shorter one, once around.
         if count + len(said.samples) + round(0.2 * rate) <= total:
             parts += [said, pause]
             count += len(said.samples) + len(pause.samples)
             misses = 0
         else:
-            misses = misses + 1 if count > len(parts[0].samples) or k else 1
-            if misses >= len(sentences):
-                break
+            misses += 1
         k += 1
     joined = join([*parts, silence(max(0.0, seconds - count / rate), rate)])
     samples = joined.samples[:total]

@@ -382,7 +382,7 @@ def paint_room(size_px: int, rng: np.random.Generator) -> np.ndarray:
         left = 0.76
         while left < 1.0:
             wide = rng.uniform(0.014, 0.034)
-            tone = np.clip(np.array([0.46, 0.40, 0.36]) + rng.normal(0, 0.10, 3), 0.15, 0.8)
+            tone = np.clip(np.array([0.46, 0.40, 0.36]) + rng.normal(0, 0.055, 3), 0.15, 0.8)
             box(left, top - rng.uniform(0.12, 0.19), left + wide, top, tuple(tone.tolist()))
             left += wide + rng.uniform(0.001, 0.005)
         box(0.745, top, 1.1, top + 0.018, (0.42, 0.31, 0.23))

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 
 from pirctl.face.camera import FLIP, project, rotation_from_vector, transform
-from pirctl.face.landmarks import LIPS_OUTER, NOSE_TIP
+from pirctl.face.landmarks import FACE_OVAL, LIPS_OUTER, NOSE_TIP
 from pirctl.synthetic.scene import Scene
 from pirctl.synthetic.speaker import make_scene
 
@@ -54,10 +55,11 @@ def test_no_gap_shows_the_room_inside_the_face(scene: Scene) -> None:
     for yaw in (-0.15, 0.0, 0.15):
         R = (FLIP @ rotation_from_vector(torch.tensor([0.05, yaw, 0.0]))).numpy()
         shown = scene.render(_expression(scene, jawOpen=0.5), R, scene.t_rest)
-        middle = shown.landmarks[[10, 152]].mean(0)
-        y, x = np.mgrid[0:192, 0:192]
-        face = ((x - middle[0]) / 32) ** 2 + ((y - middle[1]) / 46) ** 2 < 1
-        assert (shown.labels[face] > 0).all()
+        oval = shown.landmarks[list(FACE_OVAL)]
+        inner = oval.mean(0) + 0.93 * (oval - oval.mean(0))
+        face = np.zeros((192, 192), np.uint8)
+        cv2.fillPoly(face, [np.round(inner).astype(np.int32)], 1)
+        assert (shown.labels[face == 1] > 0).all()
 
 
 def test_lids_close_over_the_eyes(scene: Scene, pose: Pose) -> None:
