@@ -234,11 +234,15 @@ class LossSettings:
     """Weight of the discriminator feature error (renderer stage)."""
     adversarial: float = 1.0
     """Weight of the adversarial term (renderer stage)."""
+    small_picture: float = 1.0
+    """Weight of the squared error of the small picture in I_F, its first three channels (face
+    stage); the renderer starts from that picture. Ours, the paper: 0."""
     mouth_emphasis: float = 1.0
     """Factor on the photometric error inside the mouth region; 1 is the paper's plain mean."""
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "photometric", "perceptual", "feature_matching", "adversarial")
+        _at_least(self, 0, "small_picture")
         _at_least(self, 1, "mouth_emphasis")
 
 

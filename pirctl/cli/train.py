@@ -49,7 +49,7 @@ def train(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Train the networks of a target, from where they stopped.
+    """Train the networks of a target, from where they stopped.
 
     Ctrl-C saves; the same command goes on. The log and a preview picture are in the target's
     folder, under stages.
@@ -57,7 +57,7 @@ def train(
     \b
     pirctl train
     pirctl train --stage face --target obama --set train.face.epochs=80
-    """
+    """  # noqa: D301
     from pirctl import config
     from pirctl.device import select_device
     from pirctl.target import find_target

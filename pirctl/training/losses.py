@@ -52,6 +52,11 @@ def mouth_weight(mouth: Tensor, emphasis: float) -> Tensor:
     return 1 + (emphasis - 1) * mouth
 
 
+def shrink(images: Tensor, size: int) -> Tensor:
+    """Images (B, C, H, H) at side `size`, a divisor of H, by averaging."""
+    return functional.avg_pool2d(images, images.shape[-1] // size)
+
+
 def feature_matching(fake: Sequence[Sequence[Tensor]], real: Sequence[Sequence[Tensor]]) -> Tensor:
     """Mean absolute difference of each discriminator layer, summed over layers and scales.
 
