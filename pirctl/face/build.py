@@ -23,7 +23,7 @@ import torch
 
 from pirctl.face import landmarks as mesh
 from pirctl.face.axes import regress
-from pirctl.face.model import ARKIT_NAMES, FaceModel, write_face_model
+from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model, write_face_model
 
 logger = logging.getLogger(__name__)
 
@@ -339,12 +339,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("clips", type=Path, help="folder of .mp4 clips, one person each")
     parser.add_argument("--tracker-model", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--report", type=Path)
+    parser.add_argument("--report", type=Path, help="model card; takes minutes, it leaves one out")
     parser.add_argument("--cache", type=Path, help="folder for measured points, to rebuild quickly")
     options = parser.parse_args(arguments)
     people = measure_all(options.clips, options.tracker_model, options.cache)
     model = build_model(people, mesh_triangles())
     write_face_model(model, options.output)
+    if options.report:
+        from pirctl.face.card import leave_one_out, write_card
+
+        errors = leave_one_out(people, mesh_triangles())
+        write_card(options.report, read_face_model(options.output), people, errors)
 
 
 if __name__ == "__main__":

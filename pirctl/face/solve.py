@@ -294,7 +294,7 @@ def solve_frames(
 
     Args:
         points: (T, L, 2) pixels of the crop.
-        tied: (max(T - 2, 0),) bool; True where frames i, i + 1, i + 2 follow each other without a gap.
+        tied: (max(T - 2, 0),) bool; True where frames i to i + 2 follow without a gap.
         state: where to begin; identity and focal length stay.
         problem: model, weights, scales.
         iterations: Gauss-Newton steps.
@@ -371,7 +371,9 @@ def _solve_banded(
     for offset in range(width):
         lower[offset, :, : width - offset] = blocks.diagonal(-offset, 1, 2).numpy()
     for distance, band in enumerate(bands[:frames]):
-        lower[distance * width, : frames - distance] += (band[: frames - distance, None] * stiffness).numpy()
+        lower[distance * width, : frames - distance] += (
+            band[: frames - distance, None] * stiffness
+        ).numpy()
     solution = solveh_banded(
         lower.reshape(2 * width + 1, -1), right.reshape(-1).numpy(), lower=True,
         overwrite_ab=True, check_finite=False,
