@@ -14,7 +14,7 @@ import torch
 from pirctl.face.camera import FLIP, intrinsics
 from pirctl.face.landmarks import CHIN, EYE_OUTER_CORNERS, INNER_LIP_CENTRES, MESH_POINTS
 from pirctl.face.model import FaceModel
-from pirctl.synthetic import raster
+from pirctl.synthetic import raster, shading
 from pirctl.synthetic.head import NECK_LABEL, Head, build_head
 from pirctl.synthetic.texture import Layout, display_table, paint_atlas, paint_room
 
@@ -157,7 +157,7 @@ class Scene:
         # The sky is mostly in front and above: tilt and squeeze the hemisphere.
         sky[:, 1] += 0.35
         sky /= np.linalg.norm(sky, axis=1, keepdims=True)
-        key = np.array([raster.KEY[0], -raster.KEY[1], -raster.KEY[2]])
+        key = np.array([shading.KEY[0], -shading.KEY[1], -shading.KEY[2]])
         j = np.arange(16)
         spread = 0.13 * np.sqrt((j + 0.5) / 16)
         side = np.cross(key, [0, 1, 0])
@@ -226,7 +226,7 @@ class Scene:
         picture = np.empty((size, size, 3), np.uint8)
         labels = np.empty((size, size), np.uint8)
         camera = (-R.T @ t).astype(np.float32)
-        raster.shade(
+        shading.shade(
             self._ids,
             screen,
             mesh.triangles,

@@ -203,6 +203,36 @@ class Mesh:
         return result
 
 
+Border = dict[int, list[int]]
+"""Vertices on the border of the face and of its holes, each with its two neighbours there."""
+
+
+def border_of(triangles: np.ndarray) -> Border:
+    """The border of a mesh."""
+    edges = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    border: Border = {}
+    for a, b in unique[count == 1].tolist():
+        border.setdefault(a, []).append(b)
+        border.setdefault(b, []).append(a)
+    return border
+
+
+def ring_rows(border: Border, ring: tuple[int, ...]) -> list[int]:
+    """Vertices of the refined face along a closed ring of coarse vertices, in order."""
+    path = [ring[0]]
+    # Walk from the first towards the second coarse point: the right way is the one on which it
+    # comes up within a few steps.
+    for start in sorted(border[ring[0]]):
+        trail = [ring[0], start]
+        while trail[-1] != ring[0]:
+            following = [v for v in border[trail[-1]] if v != trail[-2]]
+            trail.append(following[0])
+        if trail.index(ring[1]) < trail.index(ring[-1]):
+            path = trail[:-1]
+    return path
+
+
 def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> np.ndarray:
     """Triangles (F, 3) of a grid of vertices numbered row by row; `closed` joins the columns."""
     cells = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1))
