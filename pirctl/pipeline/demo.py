@@ -17,10 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pirctl import config
 from pirctl.device import select_device
 from pirctl.errors import SettingsError
-from pirctl.files import atomic_file
+from pirctl.files import atomic_file, check_writable
 from pirctl.pipeline.actor import load_actor
 from pirctl.pipeline.evaluate import EvaluateReport, evaluate
 from pirctl.pipeline.preprocess import preprocess
@@ -117,6 +119,8 @@ def demo(
     start = time.perf_counter()
     holdout_s = min(_HOLDOUT_S, _HOLDOUT_SHARE * seconds)
     settings = config.load(preset, [f"train.holdout_s={holdout_s:g}", *overrides])
+    where = select_device(device)
+    check_writable(folder / "report.json")
     diary = _Diary()
     with diary.step("synthetic speaker") as note:
         files, note.reused = _speaker(folder / NAME, seconds, holdout_s, seed, on_progress)
@@ -133,7 +137,7 @@ def demo(
         )
         note.reused = prepared.up_to_date
     target = prepared.target
-    _train(diary, target, settings, device, on_progress)
+    _train(diary, target, settings, where, on_progress)
     with diary.step("loading"):
         actor = load_actor(target, device)
     made_from = [target.stage_folder(stage) / "checkpoint" / "about.json" for stage in STAGES]
@@ -205,13 +209,11 @@ def _speaker(
 
 
 def _train(
-    diary: _Diary, target: Target, settings: Settings, device: str | None, on_progress: OnProgress
+    diary: _Diary, target: Target, settings: Settings, device: torch.device, on_progress: OnProgress
 ) -> None:
     for stage in STAGES:
         with diary.step(f"train {stage}") as note:
-            report = run(
-                stage, target, settings, device=select_device(device), on_progress=on_progress
-            )
+            report = run(stage, target, settings, device=device, on_progress=on_progress)
             note.reused = report.stages[0].new_steps == 0
 
 

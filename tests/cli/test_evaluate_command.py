@@ -1,0 +1,80 @@
+"""`pirctl evaluate`: the table, the JSON, and the mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from pirctl.pipeline.evaluate import BASELINES
+
+
+def test_the_table_and_the_files(pirctl, workspace) -> None:
+    outcome = pirctl("evaluate", "--target", "anna", "--output", "scores")
+    assert outcome.status == 0, outcome.err
+    for word in (
+        "anna: 25 held-out frames",
+        "correlation ↑",
+        "LMD px ↓",
+        "truth",
+        "ours",
+        *BASELINES,
+    ):
+        assert word in outcome.out
+    assert "scores/scores.json" in outcome.out
+    assert "ours: " in outcome.err
+
+    scores = json.loads((workspace.parent / "scores" / "scores.json").read_text())
+    assert (scores["first_frame"], scores["frames"]) == (35, 25)
+    assert (workspace.parent / "scores" / "sheet.png").stat().st_size > 10_000
+
+
+def test_json_goes_to_stdout_alone(pirctl, workspace) -> None:
+    outcome = pirctl("evaluate", "--target", "anna", "--json", "--quiet")
+    assert outcome.status == 0, outcome.err
+    report = json.loads(outcome.out)
+    assert [row["name"] for row in report["rows"]] == ["truth", "ours", *BASELINES]
+    assert report["scores_path"] == "targets/anna/evaluate/scores.json"
+    assert outcome.err == ""
+
+
+def test_help_has_two_examples(pirctl) -> None:
+    outcome = pirctl("evaluate", "--help")
+    assert outcome.status == 0
+    assert outcome.out.count("\n  pirctl evaluate --target obama") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (("-t", "carl"), "no target 'carl' in targets; there are: anna, bert", "pirctl preprocess"),
+        (("-t", "bert"), "stage audio of bert is not trained", "pirctl train --stage audio"),
+        (("-t", "anna", "--tracker", "mediapipe"), "", "pirctl models pull face_landmarker"),
+    ],
+)
+def test_mistakes(arguments, error: str, hint: str, pirctl, workspace) -> None:
+    outcome = pirctl("evaluate", *arguments)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert f"error: {error}" in outcome.err
+    assert f"hint: {hint}" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_target_without_sound(pirctl, workspace) -> None:
+    about = workspace / "anna" / "target.yaml"
+    text = about.read_text().replace("has_audio: true", "has_audio: false")
+    about.unlink()  # A hard link to the session's target.
+    about.write_text(text)
+    outcome = pirctl("evaluate", "-t", "anna")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "error: target 'anna' has no sound" in outcome.err
+    assert not (workspace / "anna" / "evaluate").exists()
+
+
+def test_a_missing_track(pirctl, workspace) -> None:
+    (workspace / "anna" / "track.safetensors").unlink()
+    shutil.rmtree(workspace / "bert")
+    outcome = pirctl("evaluate")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "track.safetensors: not found" in outcome.err
