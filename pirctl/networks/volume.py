@@ -26,6 +26,17 @@ from pirctl.settings import FaceSettings
 COLOUR_MARGIN = 0.001
 """Features are sigmoid(x) (1 + 2 m) - m, so that 0 and 1 can be reached."""
 
+BALL_RADIUS, BALL_SLOPE = 0.55, 7.0
+"""The raw density that the decoder starts from: a ball at the origin, where the head is, in halves
+of the cube's side, and its slope per half side. Without it the start is a fog that fills the cube,
+and training spends its first hundreds of steps on clearing it."""
+
+
+def ball_density(points: Tensor) -> Tensor:
+    """Return the raw density (...) of the starting ball at points (..., 3) in [-1, 1]."""
+    distance = points.square().sum(dim=-1).sqrt()
+    return ((BALL_RADIUS - distance) * BALL_SLOPE).clamp(-4, 4)
+
 
 def cast_rays(R: Tensor, t: Tensor, K: Tensor, size: int, size_px: int) -> tuple[Tensor, Tensor]:
     """Return camera centres (B, 3) and unit directions (B, size * size, 3) in model space.
@@ -280,6 +291,7 @@ class VolumeRenderer(nn.Module):
         with full_precision(planes):
             features = lookup(planes, points)
         density, colour = self.decoder(features)
+        density = density + ball_density(points)
         return density.view(depths.shape), colour.view(*depths.shape, -1)
 
 

@@ -149,7 +149,7 @@ def test_a_blob_appears_where_the_camera_projects_it() -> None:
 
     class Blob(torch.nn.Module):
         def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-            return features[..., 0] * 100 - 250, torch.ones(*features.shape[:-1], 3)
+            return features[..., 0] * 100 - 260, torch.ones(*features.shape[:-1], 3)
 
     renderer.decoder = Blob()  # type: ignore[assignment]
     centre = torch.tensor([0.6, -0.9, 0.3])

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from pirctl.networks.volume import ball_density
+
 
 def bilinear(plane: Tensor, horizontal: Tensor, vertical: Tensor) -> Tensor:
     """Plane (C, S, S) at coordinates (M,) in [-1, 1], border replicated: (M, C)."""
@@ -104,7 +106,9 @@ def render(
 
             def at(where: Tensor, origin=origin, direction=direction) -> tuple[Tensor, Tensor]:
                 points = (origin + where[:, None] * direction) * (2 / side)
-                return decode(plane_features(planes, points))
+                density, colour = decode(plane_features(planes, points))
+                # The ball that this project starts from is no shortcut: take it as it is.
+                return density + ball_density(points), colour
 
             density, colour = at(depths)
             feature, weights = composite(density, colour, depths)
