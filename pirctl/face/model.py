@@ -10,15 +10,20 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pirctl.errors import PirctlError, WeightsCorrupt
+from pirctl.catalog import face_model_path
+from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
+from pirctl.face.landmarks import LANDMARKS_68, MESH_POINTS
 from pirctl.files import atomic_file
+
+BFM = "bfm"
+"""Name of the paper's face model, which `pirctl.face.bfm` imports."""
 
 ARKIT_NAMES = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
@@ -37,6 +42,7 @@ ARKIT_NAMES = (
     "tongueOut",
 )  # fmt: skip
 """The 52 names of Apple's ARKit face tracking, the names of the generic model's axes."""
+ARKIT_SET = frozenset(ARKIT_NAMES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,8 @@ class FaceModel:
         version: first 16 hex digits of the SHA-256 of the tensors; recorded in targets.
         mean: (V, 3) decimetres, the average face at rest.
         identity_basis: (I, V, 3) decimetres per standard deviation.
-        expression_basis: (E, V, 3) decimetres at full strength (coefficient 1).
+        expression_basis: (E, V, 3) decimetres at full strength (coefficient 1), or per standard
+            deviation where the axes have no ARKit names.
         triangles: (F, 3) int64, counter-clockwise seen from outside; mouth and eyes are holes.
         expression_names: E names, one per axis.
         landmarks_68: (68,) int64 vertices of the 68 iBUG points.
@@ -56,6 +63,8 @@ class FaceModel:
             corner. Eyes are their outer corners: the mesh has no irises.
         mouth_triangles: (G, 3) int64, the closure of the hole inside the lips.
         eye_triangles: (H, 3) int64, the closure of the two holes inside the lids.
+        mesh_vertices: (468,) int64, the vertex of each point of the MediaPipe mesh, -1 where there
+            is none; in the generic model the points are the vertices.
     """
 
     name: str
@@ -69,6 +78,16 @@ class FaceModel:
     landmarks_5: Tensor
     mouth_triangles: Tensor
     eye_triangles: Tensor
+    mesh_vertices: Tensor = field(default_factory=lambda: torch.arange(MESH_POINTS))
+
+    @property
+    def has_named_axes(self) -> bool:
+        """Whether the expression axes are the ARKit ones: named, 0 to 1, mouth apart from brows.
+
+        Otherwise they are principal components: numbered, in standard deviations, each of them
+        moving the whole face.
+        """
+        return not ARKIT_SET.isdisjoint(self.expression_names)
 
     @property
     def identity_width(self) -> int:
@@ -93,6 +112,31 @@ class FaceModel:
         identity: Tensor = torch.tensordot(z_id, self.identity_basis, dims=1)
         expression: Tensor = torch.tensordot(z_exp, self.expression_basis, dims=1)
         return self.mean + identity + expression
+
+    def mesh_points(self, vertices: Tensor) -> Tensor:
+        """The 468 points of the MediaPipe mesh on this model.
+
+        Points without a vertex that are among the 68 classic ones take the vertex of these.
+
+        Args:
+            vertices: (..., V, 3) or (..., V, 2).
+
+        Returns:
+            (..., 468, 3) or (..., 468, 2).
+
+        Raises:
+            WeightsError: the model does not know where the points are.
+        """
+        chosen = self.mesh_vertices.clone()
+        for row, point in enumerate(LANDMARKS_68):
+            if chosen[point] < 0:
+                chosen[point] = self.landmarks_68[row]
+        if bool((chosen < 0).any()):
+            raise WeightsError(
+                f"the face model {self.name!r} was imported without the map of the 468 mesh points",
+                hint=f"pirctl models import {self.name} FILE... --companions FOLDER",
+            )
+        return vertices[..., chosen, :]
 
     def axis(self, name: str) -> int:
         """Index of the expression axis `name`.
@@ -125,11 +169,19 @@ def load_face_model(name: str = "generic") -> FaceModel:
     """The face model `name`, from the package or the user's own files.
 
     Raises:
+        SettingsError: no face model has this name.
         WeightsError: the file is missing or corrupt.
     """
-    from pirctl.catalog import face_model_path
-
-    return read_face_model(face_model_path(name))
+    try:
+        path = face_model_path(name)
+    except SettingsError as error:
+        if name != BFM:
+            raise
+        raise WeightsMissing(
+            "the face model 'bfm' is made from your own licensed files, and none was imported yet",
+            hint="pirctl models import bfm BFM_model_front.mat, or stay with --face-model generic",
+        ) from error
+    return read_face_model(path)
 
 
 def read_face_model(path: Path) -> FaceModel:
@@ -157,18 +209,21 @@ def read_face_model(path: Path) -> FaceModel:
     return model
 
 
-def write_face_model(model: FaceModel, path: Path) -> None:
+def write_face_model(model: FaceModel, path: Path, *, half: bool = True) -> None:
     """Write a face model: float16 bases, int32 indices, names as JSON in the metadata.
 
-    The mean stays float32. `model.version` is not stored, reading computes it from the content.
+    The mean stays float32, and with `half` false the bases do. `model.version` is not stored,
+    reading computes it from the content.
     """
     from safetensors.torch import save_file
 
     _check(model)
     tensors = {
-        key: value.half() if key.endswith("basis") else value
+        key: value.half() if half and key.endswith("basis") else value
         for key, value in model._tensors().items()
     }
+    if torch.equal(model.mesh_vertices, torch.arange(MESH_POINTS)):
+        del tensors["mesh_vertices"]  # As the default, it says nothing.
     tensors = {
         key: (value if value.is_floating_point() else value.to(torch.int32)).contiguous()
         for key, value in tensors.items()
@@ -195,6 +250,7 @@ def _check(model: FaceModel) -> None:
         "expression_basis": (len(model.expression_names), vertices, 3),
         "landmarks_68": (68,),
         "landmarks_5": (5,),
+        "mesh_vertices": (MESH_POINTS,),
     }
     for key, shape in wanted.items():
         if tuple(getattr(model, key).shape) != shape:
@@ -203,3 +259,5 @@ def _check(model: FaceModel) -> None:
         index = getattr(model, key)
         if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < vertices:
             raise ValueError(f"{key} points outside the {vertices} vertices")
+    if not -1 <= int(model.mesh_vertices.min()) <= int(model.mesh_vertices.max()) < vertices:
+        raise ValueError(f"mesh_vertices points outside the {vertices} vertices")
