@@ -214,6 +214,13 @@ def align_people(people: Sequence[Person]) -> tuple[Array, list[Array]]:
 # -- identity -------------------------------------------------------------------------------------
 
 
+def _signed(vectors: Array) -> Array:
+    """Rows with the sign that makes their largest entry positive: decompositions leave it open."""
+    largest = np.abs(vectors).argmax(1)
+    signed: Array = vectors * np.sign(vectors[np.arange(len(vectors)), largest])[:, None]
+    return signed
+
+
 def _smooth_modes(triangles: Array, mean: Array, count: int) -> Array:
     """(count, V, 3) smooth displacement fields: low harmonics of the mesh in x, y and z.
 
@@ -224,7 +231,7 @@ def _smooth_modes(triangles: Array, mean: Array, count: int) -> Array:
     adjacency[edges[:, 0], edges[:, 1]] = adjacency[edges[:, 1], edges[:, 0]] = 1
     adjacency = np.maximum(adjacency, adjacency[list(mesh.MIRROR)][:, list(mesh.MIRROR)])
     _, vectors = np.linalg.eigh(np.diag(adjacency.sum(1)) - adjacency)
-    harmonics = vectors[:, : -(-count // 3)] * np.sqrt(len(mean))
+    harmonics = _signed(vectors[:, : -(-count // 3)].T).T * np.sqrt(len(mean))
     fields = np.zeros((harmonics.shape[1] * 3, len(mean), 3))
     for index, harmonic in enumerate(harmonics.T):
         for axis in range(3):
@@ -249,6 +256,7 @@ def identity_axes(rest: Array, triangles: Array, count: int = IDENTITY_AXES) -> 
     mean = rest.mean(0)
     offsets = (rest - mean).reshape(len(rest), -1)
     _, strength, directions = np.linalg.svd(offsets, full_matrices=False)
+    directions = _signed(directions)
     sigma = strength / np.sqrt(len(rest) - 1)
     kept = min(count // 2, int((sigma > 0.02 * sigma[0]).sum()))
     axes = sigma[:kept, None] * directions[:kept]
@@ -317,7 +325,7 @@ def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) 
     return FaceModel(
         name="generic",
         version="",
-        mean=torch.tensor(mean, dtype=torch.float32),
+        mean=torch.tensor(mean.round(6), dtype=torch.float32),
         identity_basis=torch.tensor(identity, dtype=torch.float32),
         expression_basis=torch.tensor(expression, dtype=torch.float32),
         triangles=torch.tensor(triangles),
