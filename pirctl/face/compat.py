@@ -78,6 +78,35 @@ def facexlib_bisenet() -> type[torch.nn.Module]:
     return network
 
 
+def facexlib_retinaface() -> torch.nn.Module:
+    """The network of facexlib's RetinaFace on ResNet-50, with no weights yet (on "meta").
+
+    Its call takes (B, 3, H, W) BGR less its mean and returns boxes (B, A, 4), scores (B, A, 2)
+    and five points (B, A, 10) per anchor. Its own pre- and postprocessing is not used.
+    """
+    import_torchvision()
+    with _quiet():
+        module = importlib.import_module("facexlib.detection.retinaface")
+        with torch.device("meta"):
+            network: torch.nn.Module = module.RetinaFace("resnet50", device="meta")
+    return network
+
+
+def facexlib_awing() -> torch.nn.Module:
+    """The network of facexlib's AWING alignment, 98 WFLW points, with no weights yet (on "meta").
+
+    Its call takes (B, 3, 256, 256) RGB in [0, 1] and returns the heat maps (B, 99, 64, 64) of its
+    four stages, the last point being the face's outline. `get_landmarks` is not used: it needs
+    `np.float`, which is gone since numpy 1.24, and takes one face at a time.
+    """
+    import_torchvision()
+    with _quiet():
+        module = importlib.import_module("facexlib.alignment.awing_arch")
+        with torch.device("meta"):
+            network: torch.nn.Module = module.FAN(num_modules=4, num_landmarks=98)
+    return network
+
+
 def _import_basicsr(name: str) -> Any:
     """Import a module of basicsr 1.4.2.
 

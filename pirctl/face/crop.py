@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pirctl.errors import FaceNotFound
-from pirctl.face.landmarks import BROW_LEFT, BROW_RIGHT, CHIN
+from pirctl.face.landmarks import brows_and_chin
 from pirctl.media.video import Crop
 
 FloatArray = npt.NDArray[np.float32]
@@ -29,13 +29,13 @@ def face_height(landmarks: FloatArray) -> FloatArray:
     """Distance from the middle of the brows to the chin, the measure of all margins.
 
     Args:
-        landmarks: (..., L, 2) or (..., L, 3).
+        landmarks: (..., L, 2) or (..., L, 3), L is 468, 478, 98 or 68.
 
     Returns:
         (...,) in the unit of the landmarks.
     """
-    brows = landmarks[..., list(BROW_LEFT + BROW_RIGHT), :].mean(-2)
-    height: FloatArray = np.linalg.norm(brows - landmarks[..., CHIN, :], axis=-1)
+    brows, chin = brows_and_chin(landmarks)
+    height: FloatArray = np.linalg.norm(brows - chin, axis=-1)
     return height
 
 
@@ -48,7 +48,7 @@ def choose_crop(
     comes near its edge, and only then reaches outside.
 
     Args:
-        landmarks: (T, L, 2) in pixels of the picture.
+        landmarks: (T, L, 2) in pixels of the picture, L is 468, 478, 98 or 68.
         valid: (T,) frames to look at.
         width: of the picture, in pixels.
         height: of the picture, in pixels.
@@ -60,7 +60,7 @@ def choose_crop(
     if not valid.any():
         raise FaceNotFound("no face in any frame", hint="use a clip that shows the face")
     points = landmarks[valid]
-    brows = points[:, list(BROW_LEFT + BROW_RIGHT)].mean(1)
+    brows = brows_and_chin(points)[0]
     # One badly tracked frame in fifty shall not widen the crop of all.
     face = float(np.quantile(face_height(points), 0.9))
     left_most, top_most = np.quantile(points.min(1), 0.02, axis=0)

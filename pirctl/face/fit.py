@@ -80,7 +80,8 @@ def fit_clip(
     """Fit identity, focal length, poses and expressions to a clip.
 
     Args:
-        landmarks: (T, L, 2) pixels of the crop; L is 468, 478 (irises are ignored) or 68 (iBUG).
+        landmarks: (T, L, 2) pixels of the crop; L is 468, 478 (irises are ignored), 68
+            (iBUG) or 98 (WFLW).
         valid: (T,) False where the tracker found no face; such rows of `landmarks` are not read.
         model: the face model.
         size_px: side of the crop in pixels.
@@ -118,10 +119,12 @@ def fit_clip(
 def _match(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
     """The landmarks the model has, and the vertices they belong to."""
     count, vertices = points.shape[1], model.mean.shape[0]
+    if count == 98:
+        return mesh.landmarks_68_from_98(points), model.landmarks_68
     if count == 68:
         return points, model.landmarks_68
-    if count not in (mesh.MESH_POINTS, mesh.MESH_POINTS + 10):
-        raise ValueError(f"landmarks: expected 468, 478 or 68 points, got {count}")
+    if count not in mesh.MESH_COUNTS:
+        raise ValueError(f"landmarks: expected 468, 478, 98 or 68 points, got {count}")
     if vertices == mesh.MESH_POINTS:
         return points[:, :vertices], torch.arange(vertices)
     return points[:, list(mesh.LANDMARKS_68)], model.landmarks_68

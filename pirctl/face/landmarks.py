@@ -14,6 +14,12 @@ import numpy as np
 MESH_POINTS = 468
 """Points of the mesh without the irises: the vertices of the generic face model."""
 
+MESH_COUNTS = (468, 478)
+"""How many points a face has that is tracked as a mesh: without and with irises."""
+
+SPARSE_COUNTS = (68, 98)
+"""How many points a face has that is tracked as outlines: iBUG and WFLW."""
+
 LIPS_OUTER = (
     61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
 )  # fmt: skip
@@ -85,6 +91,16 @@ LANDMARKS_5 = (468, 473, 4, 61, 291)
 LANDMARKS_5_EYES = ((33, 133), (362, 263))
 """Corners whose midpoint stands for each eye in arrays without irises."""
 
+# Each of the 68 iBUG points as the mean of two WFLW points, where it is one point twice that point.
+_WFLW = (
+    *((i, i) for i in range(0, 33, 2)),  # jaw: every other point
+    (33, 33), (34, 41), (35, 40), (36, 39), (37, 38),  # right brow: between its two edges
+    (42, 50), (43, 49), (44, 48), (45, 47), (46, 46),  # left brow
+    *((i, i) for i in range(51, 60)),  # nose
+    *((i, i) for i in (60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75)),  # eyes: six of eight
+    *((i, i) for i in range(76, 96)),  # lips; 96 and 97 are the pupils
+)  # fmt: skip
+
 # (right, left) points that mirror each other; the 28 points on the middle line are in no pair.
 # Found by matching the mean face with its mirror image; a test proves it against the model.
 _PAIRS = (
@@ -128,6 +144,37 @@ def _mirror() -> tuple[int, ...]:
 
 MIRROR = _mirror()
 """For each of the 468 points, the point on the other side of the face; an involution."""
+
+
+def landmarks_68_from_98(landmarks: Any) -> Any:
+    """The 68 iBUG points of 98 WFLW points.
+
+    Source: the point numbers of both annotations, as facexlib 0.3.0 pairs them.
+
+    Args:
+        landmarks: (..., 98, 2) or (..., 98, 3); numpy array or torch tensor.
+
+    Returns:
+        (..., 68, 2 or 3).
+    """
+    first, second = ([pair[side] for pair in _WFLW] for side in (0, 1))
+    return (landmarks[..., first, :] + landmarks[..., second, :]) / 2
+
+
+def brows_and_chin(landmarks: Any) -> tuple[Any, Any]:
+    """The middle of the brows and the lowest point of the chin.
+
+    Args:
+        landmarks: (..., L, 2) or (..., L, 3), L is 468, 478, 98 or 68; numpy array or tensor.
+
+    Returns:
+        Both (..., 2 or 3).
+    """
+    if landmarks.shape[-2] == 98:
+        landmarks = landmarks_68_from_98(landmarks)
+    if landmarks.shape[-2] == 68:
+        return landmarks[..., 17:27, :].mean(-2), landmarks[..., 8, :]
+    return landmarks[..., list(BROW_LEFT + BROW_RIGHT), :].mean(-2), landmarks[..., CHIN, :]
 
 
 def mouth_opening(landmarks: Any) -> Any:

@@ -1,11 +1,9 @@
-"""Find the points of one person's face in every frame, or read them from a file.
+"""Find the points of one person's face in every frame.
 
-`MediapipeDetector` finds faces in one picture; `FaceFollower` keeps to one person through a clip
-and looks closely where the face was, so a small face in a tall frame is found as well as a
-portrait. Points are in pixels of the source picture, x right, y down, centre of pixel 0 at 0.5.
-
-A landmark file (safetensors) holds `landmarks` float32 (T, L, 2), `valid` uint8 (T,) and the
-metadata `width`, `height`, `frame_rate` of the video it was made from.
+A detector finds faces in pictures: `MediapipeDetector` here, `FacexlibDetector` in
+`facexlib_tracker`. `FaceFollower` keeps to one person through a clip and looks closely where the
+face was, so a small face in a tall frame is found as well as a portrait, by either detector.
+Points are in pixels of the source picture, x right, y down, centre of pixel 0 at 0.5.
 """
 
 from __future__ import annotations
@@ -14,22 +12,19 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from pirctl.errors import DecodeError, MediaError, WeightsCorrupt, WeightsMissing
-from pirctl.files import atomic_file
+from pirctl.errors import WeightsCorrupt, WeightsMissing
+from pirctl.face.landmark_file import fill_gaps
 from pirctl.progress import OnProgress, Progress, ignore_progress
-from pirctl.tensors import check_shape
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -44,36 +39,21 @@ FORGET_AFTER = 25
 """Frames after which a lost person may reappear anywhere."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Landmarks:
-    """Tracked points of one video.
+class FaceDetector(Protocol):
+    """Finds the points of all faces in pictures.
 
     Attributes:
-        points: (T, L, 2) in pixels of the source picture; finite also where not valid.
-        valid: (T,) whether a face was found.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
-        frame_rate: frames per second that the rows count.
+        name: what the target's record calls it.
+        points: points L per face.
+        batch: pictures that it looks at together for less than one after the other.
     """
-
-    points: FloatArray
-    valid: BoolArray
-    width: int
-    height: int
-    frame_rate: Fraction
-
-    def __post_init__(self) -> None:
-        check_shape("points", self.points, len(self.valid), None, 2)
-
-
-class FaceDetector(Protocol):
-    """Finds the points of all faces in one picture."""
 
     name: str
     points: int
+    batch: int
 
-    def detect(self, image: Frame) -> list[FloatArray]:
-        """Points of each face in `image` (H, W, 3): (L, 2) in its pixels."""
+    def detect_all(self, images: Sequence[Frame]) -> list[list[FloatArray]]:
+        """Points of the faces in each picture (H, W, 3): (L, 2) in its pixels."""
         ...
 
     def close(self) -> None:
@@ -97,6 +77,7 @@ class MediapipeDetector:
 
     name = "mediapipe"
     points = 478
+    batch = 1
 
     def __init__(self, model_path: Path) -> None:
         if not model_path.is_file():
@@ -133,6 +114,10 @@ class MediapipeDetector:
         faces = self._landmarker.detect(picture).face_landmarks
         return [np.array([(p.x, p.y) for p in face], np.float32) * size for face in faces]
 
+    def detect_all(self, images: Sequence[Frame]) -> list[list[FloatArray]]:
+        """Points of the faces in each picture, one picture after the other."""
+        return [self.detect(image) for image in images]
+
     def close(self) -> None:
         """Stop the landmarker; left to the interpreter's exit it prints a traceback."""
         self._landmarker.close()
@@ -153,46 +138,73 @@ class FaceFollower:
 
     def find(self, frame: Frame) -> FloatArray | None:
         """Points (L, 2) of the person in the next frame (H, W, 3), or None."""
-        points = self._look_closely(frame)
-        if points is None:
-            points = self._search(frame)
-        if points is None:
-            self._missed += 1
-            return None
-        self._missed = 0
-        self._last = _Box.around(points)
-        self._window = self._follow(self._last, frame)
+        return self.find_all([frame])[0]
+
+    def find_all(self, frames: Sequence[Frame]) -> list[FloatArray | None]:
+        """Points of the person in the next frames; the same as with one frame at a time."""
+        points: list[FloatArray | None] = []
+        while len(points) < len(frames):
+            rest = frames[len(points) :]
+            # While nobody is in sight, frames looked at ahead would be looked at once more.
+            close = self._look_closely(rest[:1] if self._missed else rest)
+            points += close
+            if not close:
+                points.append(self._search(rest[0]))
         return points
 
-    def _look_closely(self, frame: Frame) -> FloatArray | None:
-        if self._window is None or self._last is None:
-            return None
-        faces = self._detect_in(frame, self._window)
-        near = [face for face in faces if self._may_be_the_person(face)]
-        return min(near, key=self._distance, default=None)
+    def _look_closely(self, frames: Sequence[Frame]) -> list[FloatArray]:
+        """The person in the first frames, as far as the window of now shows the person."""
+        window, found = self._window, list[FloatArray]()
+        if window is None or self._last is None:
+            return found
+        for frame, faces in zip(
+            frames, self._detect_in(frames, [window] * len(frames)), strict=True
+        ):
+            near = [face for face in faces if self._may_be_the_person(face)]
+            if not near:
+                break
+            found.append(self._accept(min(near, key=self._distance), frame))
+            if self._window != window:
+                break
+        return found
 
     def _search(self, frame: Frame) -> FloatArray | None:
         height, width = frame.shape[:2]
         fine = self._missed % SEARCH_EVERY == 0
         for windows in _search_windows(width, height, fine=fine):
-            faces = [face for window in windows for face in self._detect_in(frame, window)]
-            faces = [face for face in faces if self._may_be_the_person(face)]
+            seen = self._detect_in([frame] * len(windows), windows)
+            faces = [face for each in seen for face in each if self._may_be_the_person(face)]
             if faces and self._last is not None:
-                return min(faces, key=self._distance)
+                return self._accept(min(faces, key=self._distance), frame)
             if faces:
                 found = max(faces, key=lambda face: _prominence(face, width, height))
+                self._accept(found, frame)
                 # Once more from nearby, so that the first frame is seen like all others.
-                self._last = _Box.around(found)
-                self._window = self._follow(self._last, frame)
-                closer = self._look_closely(frame)
-                return found if closer is None else closer
+                closer = self._look_closely([frame])
+                return closer[0] if closer else found
+        self._missed += 1
         return None
 
-    def _detect_in(self, frame: Frame, window: Window) -> list[FloatArray]:
-        left, top, right, bottom = window
-        offset = np.array([left, top], np.float32)
-        faces = self._detector.detect(frame[top:bottom, left:right])
-        return [face + offset for face in faces]
+    def _accept(self, points: FloatArray, frame: Frame) -> FloatArray:
+        """Take `points` for the person and move the window along."""
+        self._missed = 0
+        self._last = _Box.around(points)
+        self._window = self._follow(self._last, frame)
+        return points
+
+    def _detect_in(
+        self, frames: Sequence[Frame], windows: Sequence[Window]
+    ) -> list[list[FloatArray]]:
+        """The faces in one window of each frame, in pixels of the frame."""
+        pairs = list(zip(frames, windows, strict=True))
+        parts = [frame[top:bottom, left:right] for frame, (left, top, right, bottom) in pairs]
+        seen: list[list[FloatArray]] = []
+        while len(seen) < len(parts):
+            seen += self._detector.detect_all(parts[len(seen) :][: self._detector.batch])
+        return [
+            [face + np.array(window[:2], np.float32) for face in faces]
+            for faces, window in zip(seen, windows, strict=True)
+        ]
 
     def _may_be_the_person(self, face: FloatArray) -> bool:
         if self._last is None or self._missed >= FORGET_AFTER:
@@ -288,140 +300,16 @@ def track_frames(
     rows: list[FloatArray] = []
     valid: list[bool] = []
     nothing = np.zeros((detector.points, 2), np.float32)
-    for frame in frames:
-        points = follower.find(frame)
-        rows.append(nothing if points is None else points)
-        valid.append(points is not None)
-        on_progress(Progress(step="tracking", done=len(rows), total=total))
+    stream = iter(frames)
+    while batch := list(islice(stream, detector.batch)):
+        for points in follower.find_all(batch):
+            rows.append(nothing if points is None else points)
+            valid.append(points is not None)
+            on_progress(Progress(step="tracking", done=len(rows), total=total))
     if not rows:
         return np.zeros((0, detector.points, 2), np.float32), np.zeros(0, bool)
     found = np.array(valid)
     return fill_gaps(np.stack(rows), found), found
-
-
-def fill_gaps(points: FloatArray, valid: BoolArray) -> FloatArray:
-    """Interpolate rows that are not valid over time; hold the first and last valid row.
-
-    Args:
-        points: (T, ...).
-        valid: (T,).
-
-    Returns:
-        (T, ...); zeros when no row is valid.
-    """
-    known = np.flatnonzero(valid)
-    if len(known) == len(valid):
-        return points
-    if not len(known):
-        return np.zeros_like(points)
-    filled = points.copy()
-    missing = np.flatnonzero(~valid)
-    after = np.searchsorted(known, missing)
-    left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
-    weight = np.clip((missing - left) / np.maximum(right - left, 1), 0, 1).astype(np.float32)
-    weight = weight.reshape(-1, *[1] * (points.ndim - 1))
-    filled[missing] = points[left] * (1 - weight) + points[right] * weight
-    return filled
-
-
-def read_landmark_file(path: Path) -> Landmarks:
-    """Read points that were tracked elsewhere.
-
-    Raises:
-        DecodeError: missing, not a landmark file, or with impossible content.
-    """
-    hint = "the format is in the README: landmarks (T, 468|478, 2), valid (T,), metadata"
-    if not path.is_file():
-        raise DecodeError(f"landmark file {path} not found", hint="check the path")
-    try:
-        with safe_open(path, framework="np") as file:
-            points = file.get_tensor("landmarks").astype(np.float32)
-            valid = file.get_tensor("valid").astype(bool)
-            about = file.metadata() or {}
-        width, height = int(about["width"]), int(about["height"])
-        frame_rate = Fraction(about["frame_rate"])
-    except (SafetensorError, KeyError, ValueError, ZeroDivisionError, OSError) as error:
-        raise DecodeError(f"{path}: not a landmark file ({error})", hint=hint) from error
-    shape = points.shape
-    problem = None
-    if valid.ndim != 1 or points.ndim != 3 or shape[0] != len(valid) or shape[2] != 2:
-        problem = f"landmarks {shape} and valid {valid.shape} do not fit together"
-    elif shape[1] not in (468, 478):
-        problem = f"{shape[1]} points per frame, expected 468 or 478"
-    elif min(width, height) < 1 or frame_rate <= 0:
-        problem = f"impossible size {width}x{height} or frame rate {frame_rate}"
-    if problem:
-        raise DecodeError(f"{path}: {problem}", hint=hint)
-    # Rows with no numbers in them are frames without a face, whatever `valid` says.
-    valid &= np.isfinite(points).all((1, 2))
-    points = fill_gaps(np.nan_to_num(points), valid)
-    return Landmarks(points=points, valid=valid, width=width, height=height, frame_rate=frame_rate)
-
-
-def write_landmark_file(path: Path, landmarks: Landmarks) -> None:
-    """Write points so that `--landmarks` can read them."""
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "landmarks": np.ascontiguousarray(landmarks.points, np.float32),
-        "valid": np.ascontiguousarray(landmarks.valid, np.uint8),
-    }
-    about = {
-        "width": str(landmarks.width),
-        "height": str(landmarks.height),
-        "frame_rate": str(landmarks.frame_rate),
-    }
-    with atomic_file(path) as temporary:
-        # Through memory: its own file writing makes files only their owner may read.
-        temporary.write_bytes(save(arrays, metadata=about))
-
-
-def check_landmarks(
-    landmarks: Landmarks, path: Path, *, width: int, height: int, frames: int | None
-) -> None:
-    """Raise unless the landmarks can belong to a video of this size and length.
-
-    Containers count frames loosely, so one frame more or less is accepted.
-
-    Raises:
-        MediaError: they belong to another video.
-    """
-    hint = "the landmarks must be of this very video, at its size and frame rate"
-    if (landmarks.width, landmarks.height) != (width, height):
-        raise MediaError(
-            f"{path}: made for {landmarks.width}x{landmarks.height} pixels, "
-            f"the video has {width}x{height}",
-            hint=hint,
-        )
-    if frames is not None and abs(len(landmarks.valid) - frames) > 1:
-        raise MediaError(
-            f"{path}: {len(landmarks.valid)} frames, the video has {frames}", hint=hint
-        )
-
-
-def resample_landmarks(landmarks: Landmarks, rate: Fraction, frames: int) -> Landmarks:
-    """The landmarks of the frames that ffmpeg's `fps` filter picks for a new frame rate.
-
-    The filter moves input frame n to the output position nearest to its time, rounding halves
-    up, and fills every position with the last input frame at or before it.
-
-    Args:
-        landmarks: rows at the source's frame rate, constant.
-        rate: frames per second wanted.
-        frames: how many rows to return; the last source row is held.
-    """
-    count = len(landmarks.valid)
-    if not count:
-        raise MediaError("the landmarks have no frames", hint="track the video again")
-    step = rate / landmarks.frame_rate
-    position = np.array([math.floor(n * step + Fraction(1, 2)) for n in range(count)])
-    source = np.searchsorted(position, np.arange(frames), side="right") - 1
-    source = np.clip(source, 0, count - 1)
-    return Landmarks(
-        points=landmarks.points[source],
-        valid=landmarks.valid[source],
-        width=landmarks.width,
-        height=landmarks.height,
-        frame_rate=rate,
-    )
 
 
 @contextmanager

@@ -19,16 +19,11 @@ import numpy.typing as npt
 from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
 from pirctl.face.fit import fit_clip
+from pirctl.face.landmark_file import Landmarks, fill_gaps, resample_landmarks
 from pirctl.face.landmarks import eye_distance
 from pirctl.face.model import FaceModel
 from pirctl.face.parsing import Parser
-from pirctl.face.track import (
-    FaceDetector,
-    Landmarks,
-    fill_gaps,
-    resample_landmarks,
-    track_frames,
-)
+from pirctl.face.track import FaceDetector, track_frames
 from pirctl.media import (
     Crop,
     VideoWriter,

@@ -16,10 +16,11 @@ import numpy as np
 
 from pirctl.catalog import find_weights
 from pirctl.errors import MediaError, WeightsMissing
+from pirctl.face.landmark_file import check_landmarks, read_landmark_file
 from pirctl.face.landmarks import eye_distance
 from pirctl.face.model import load_face_model
 from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
-from pirctl.face.track import FaceDetector, MediapipeDetector, check_landmarks, read_landmark_file
+from pirctl.face.track import FaceDetector, MediapipeDetector
 from pirctl.files import atomic_folder, check_writable
 from pirctl.media import MediaInfo, expected_frames, probe
 from pirctl.pipeline.parts import Work, make_parts

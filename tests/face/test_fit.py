@@ -168,7 +168,7 @@ def test_no_face_at_all_is_an_error_a_user_understands(model: FaceModel) -> None
 
 
 def test_wrong_shapes_are_named(model: FaceModel) -> None:
-    with pytest.raises(ValueError, match="landmarks: expected 468, 478 or 68 points, got 5"):
+    with pytest.raises(ValueError, match="landmarks: expected 468, 478, 98 or 68 points, got 5"):
         fit_clip(np.ones((3, 5, 2)), np.ones(3, bool), model, SIZE_PX)
     with pytest.raises(ValueError, match="valid: expected shape"):
         fit_clip(np.ones((3, 468, 2)), np.ones(4, bool), model, SIZE_PX)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pirctl.face import landmarks as mesh
+from pirctl.face.compat import facexlib_awing
 from pirctl.face.model import read_face_model
 
 MODEL = Path(__file__).parents[2] / "models" / "face" / "generic.safetensors"
@@ -70,3 +73,22 @@ def test_mouth_opening_is_a_ratio_that_ignores_scale() -> None:
     points[1, 14, 1] = 45
     assert mesh.mouth_opening(points) == pytest.approx([0, 0.5])
     assert mesh.mouth_opening(points * 3) == pytest.approx([0, 0.5])
+
+
+def test_ninety_eight_points_become_the_sixty_eight_of_facexlib() -> None:
+    facexlib_awing()  # Makes the package importable.
+    reference = importlib.import_module("facexlib.alignment.convert_98_to_68_landmarks")
+    points = np.random.default_rng(0).random((98, 2)).astype(np.float32)
+    expected = reference.landmark_98_to_68(points)
+    np.testing.assert_allclose(mesh.landmarks_68_from_98(points), expected, rtol=1e-6)
+    several = mesh.landmarks_68_from_98(torch.from_numpy(points).expand(3, 98, 2))
+    assert several.shape == (3, 68, 2)
+
+
+def test_brows_and_chin_are_the_same_place_in_every_kind_of_points() -> None:
+    mean = read_face_model(MODEL).mean.numpy()
+    brows, chin = mesh.brows_and_chin(mean)
+    sparse_brows, sparse_chin = mesh.brows_and_chin(mean[list(mesh.LANDMARKS_68)])
+    height = np.linalg.norm(brows - chin)
+    np.testing.assert_array_equal(sparse_chin, chin)
+    assert np.linalg.norm(sparse_brows - brows) < 0.05 * height

@@ -2,24 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pirctl.errors import DecodeError, MediaError, WeightsCorrupt, WeightsMissing
-from pirctl.face.track import (
-    FaceFollower,
-    Landmarks,
-    MediapipeDetector,
-    check_landmarks,
-    fill_gaps,
-    read_landmark_file,
-    resample_landmarks,
-    track_frames,
-    write_landmark_file,
-)
+from pirctl.errors import WeightsCorrupt, WeightsMissing
+from pirctl.face.track import FaceFollower, MediapipeDetector, track_frames
 
 MARK = {"left": 50, "right": 100}
 
@@ -30,9 +20,13 @@ class SquareDetector:
     name = "square"
     points = 4
 
-    def __init__(self, smallest: float = 0.2) -> None:
-        self.smallest = smallest
+    def __init__(self, smallest: float = 0.2, batch: int = 1) -> None:
+        self.smallest, self.batch = smallest, batch
         self.calls: list[tuple[int, int]] = []
+
+    def detect_all(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        assert len(images) <= self.batch
+        return [self.detect(image) for image in images]
 
     def detect(self, image: np.ndarray) -> list[np.ndarray]:
         self.calls.append(image.shape[:2])
@@ -88,6 +82,18 @@ def test_a_known_face_costs_one_look_per_frame() -> None:
     assert len(detector.calls) == first + first + 9
 
 
+def test_frames_seen_in_batches_give_what_they_give_one_by_one() -> None:
+    walk = [picture((20 + 9 * i, 300, 40, 9), size=(800, 300)) for i in range(14)]
+    frames = walk[:6] + [picture(size=(800, 300))] * 7 + walk[6:] + walk[:2]
+    single, batched = SquareDetector(), SquareDetector(batch=8)
+    points, valid = track_frames(frames, single)
+    points_8, valid_8 = track_frames(frames, batched)
+    assert valid.sum() > 12
+    np.testing.assert_array_equal(valid_8, valid)
+    np.testing.assert_array_equal(points_8, points)
+    assert len(batched.calls) < 2.5 * len(single.calls)
+
+
 def test_the_person_is_kept_when_a_larger_face_comes_in() -> None:
     frames = [picture((20, 80, 50, 9)), picture((25, 80, 50, 9), (180, 50, 100, 8))]
     points, valid = track_frames(frames, SquareDetector())
@@ -129,84 +135,6 @@ def test_an_empty_clip_gives_no_rows() -> None:
     points, valid = track_frames([], SquareDetector())
     assert points.shape == (0, 4, 2)
     assert valid.shape == (0,)
-
-
-def test_filled_gaps_lie_on_the_line_between_their_neighbours() -> None:
-    rows = np.array([9, 1, 9, 9, 4, 9], np.float32)[:, None]
-    valid = np.array([0, 1, 0, 0, 1, 0], bool)
-    np.testing.assert_allclose(fill_gaps(rows, valid)[:, 0], [1, 1, 2, 3, 4, 4], rtol=1e-6)
-
-
-def landmarks(frames: int = 6, rate: str = "30000/1001", count: int = 478) -> Landmarks:
-    points = np.random.default_rng(0).random((frames, count, 2)).astype(np.float32)
-    points[:, 0, 0] = np.arange(frames)
-    return Landmarks(
-        points=points,
-        valid=np.arange(frames) != 2,
-        width=640,
-        height=360,
-        frame_rate=Fraction(rate),
-    )
-
-
-def test_a_landmark_file_comes_back_as_written(tmp_path: Path) -> None:
-    path, wrote = tmp_path / "points.safetensors", landmarks()
-    write_landmark_file(path, wrote)
-    read = read_landmark_file(path)
-    np.testing.assert_array_equal(read.points[read.valid], wrote.points[wrote.valid])
-    np.testing.assert_array_equal(read.valid, wrote.valid)
-    assert (read.width, read.height, read.frame_rate) == (640, 360, Fraction(30000, 1001))
-
-
-def test_rows_of_a_landmark_file_that_are_no_numbers_are_not_valid(tmp_path: Path) -> None:
-    path, wrote = tmp_path / "points.safetensors", landmarks()
-    wrote.points[4, 7] = np.nan
-    write_landmark_file(path, wrote)
-    read = read_landmark_file(path)
-    assert read.valid.tolist() == [True, True, False, True, False, True]
-    assert np.isfinite(read.points).all()
-
-
-def test_a_wrong_landmark_file_is_named_with_the_reason(tmp_path: Path) -> None:
-    path = tmp_path / "points.safetensors"
-    with pytest.raises(DecodeError, match="not found"):
-        read_landmark_file(path)
-    path.write_bytes(b"x,y\n1,2\n")
-    with pytest.raises(DecodeError, match="not a landmark file"):
-        read_landmark_file(path)
-    write_landmark_file(path, landmarks(count=68))
-    with pytest.raises(DecodeError, match="68 points per frame, expected 468 or 478"):
-        read_landmark_file(path)
-
-
-def test_landmarks_of_another_video_are_refused() -> None:
-    path = Path("points.safetensors")
-    check_landmarks(landmarks(6), path, width=640, height=360, frames=7)
-    check_landmarks(landmarks(6), path, width=640, height=360, frames=None)
-    with pytest.raises(MediaError, match="made for 640x360 pixels, the video has 360x640"):
-        check_landmarks(landmarks(6), path, width=360, height=640, frames=6)
-    with pytest.raises(MediaError, match="6 frames, the video has 8"):
-        check_landmarks(landmarks(6), path, width=640, height=360, frames=8)
-
-
-def test_resampling_to_the_same_rate_changes_nothing() -> None:
-    wrote = landmarks(6, "25")
-    read = resample_landmarks(wrote, Fraction(25), 6)
-    np.testing.assert_array_equal(read.points, wrote.points)
-    np.testing.assert_array_equal(read.valid, wrote.valid)
-
-
-@pytest.mark.parametrize("rate", ["30", "30000/1001", "1350/61", "24", "50", "12"])
-def test_resampling_picks_the_frames_that_ffmpeg_picks(rate: str, tmp_path: Path) -> None:
-    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
-    count = 40
-    gray = np.repeat(np.arange(count, dtype=np.uint8) * 5 + 20, 16 * 16)
-    command = [ffmpeg, "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", "16x16"]
-    command += ["-r", rate, "-i", "-", "-vf", "fps=25", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
-    out = subprocess.run(command, input=gray.tobytes(), capture_output=True, check=True).stdout
-    picked = (np.frombuffer(out, np.uint8).reshape(-1, 256)[:, 0].astype(int) - 20) // 5
-    ours = resample_landmarks(landmarks(count, rate), Fraction(25), len(picked))
-    assert ours.points[:, 0, 0].astype(int).tolist() == picked.tolist()
 
 
 def test_a_missing_tracker_model_names_both_ways_out(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +12,9 @@ import torch
 from pirctl.errors import DecodeError, FaceNotFound, MediaError, TargetError, WeightsMissing
 from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
 from pirctl.face.crop import source_from_crop
+from pirctl.face.landmark_file import Landmarks, write_landmark_file
 from pirctl.face.landmarks import eye_distance
 from pirctl.face.model import load_face_model
-from pirctl.face.track import Landmarks, write_landmark_file
 from pirctl.media import Crop, VideoWriter, probe, read_frames, read_sound, write_sound
 from pirctl.pipeline.parts import exactly
 from pirctl.pipeline.preprocess import PreprocessReport, preprocess
@@ -59,6 +60,7 @@ class KnownFace:
 
     name = "known"
     points = 468
+    batch = 1
 
     def __init__(self, hidden: tuple[int, ...] = ()) -> None:
         self.truth, self.hidden, self.looks = true_points(), hidden, 0
@@ -71,6 +73,9 @@ class KnownFace:
         if number in self.hidden:
             return []
         return [self.truth[number]]
+
+    def detect_all(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        return [self.detect(image) for image in images]
 
     def close(self) -> None:
         pass

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from pirctl.face.landmarks import mouth_opening
-from pirctl.face.track import read_landmark_file
+from pirctl.face.landmark_file import read_landmark_file
 from pirctl.media import probe, read_frames, read_sound
 from pirctl.synthetic import SpeakerFiles, make_speaker
 
