@@ -60,6 +60,9 @@ class Upsampler(nn.Module):
         )
 
         self.finish = EqualConv(widths[-1], 12, activate=False)
+        with torch.no_grad():
+            # The four pixels of a group start equal, else the start is a chequerboard.
+            self.finish.weight.copy_(self.finish.weight[::4].repeat_interleave(4, dim=0))
 
     def forward(self, feature_image: Tensor) -> Tensor:
         """Map (B, C, h, h) to (B, 3, size_px, size_px), nominally in [-1, 1]."""

@@ -34,6 +34,15 @@ def test_face_overfits_a_batch_and_its_picture_passes_through_the_feature_image(
     assert (feature_image[0] - feature_image[2]).abs().max() > 0.05
 
 
+def test_picture_starts_without_a_chequerboard() -> None:
+    face = make_face()
+    with torch.no_grad():
+        _, image = face(*make_inputs(1))
+    step = (image[..., 1:] - image[..., :-1]).abs()[..., 8:-8, 8:-8]
+    within, between = step[..., ::2].mean(), step[..., 1::2].mean()
+    assert 0.2 < within / between < 5
+
+
 def test_any_size_of_feature_image_shows_the_same_picture() -> None:
     face, inputs = make_face(), make_inputs(2)
     with torch.no_grad():
