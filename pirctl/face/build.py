@@ -215,9 +215,13 @@ def align_people(people: Sequence[Person]) -> tuple[Array, list[Array]]:
 
 
 def _signed(vectors: Array) -> Array:
-    """Rows with the sign that makes their largest entry positive: decompositions leave it open."""
-    largest = np.abs(vectors).argmax(1)
-    signed: Array = vectors * np.sign(vectors[np.arange(len(vectors)), largest])[:, None]
+    """Rows with a definite sign, which decompositions leave open.
+
+    The sign is that of the product with a fixed vector without symmetry: the largest entry would be
+    a tie in an axis that is antisymmetric.
+    """
+    reference = np.cos(np.arange(vectors.shape[1]) ** 1.5)
+    signed: Array = vectors * np.sign(vectors @ reference)[:, None]
     return signed
 
 
@@ -325,9 +329,10 @@ def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) 
     return FaceModel(
         name="generic",
         version="",
-        mean=torch.tensor(mean.round(6), dtype=torch.float32),
-        identity_basis=torch.tensor(identity, dtype=torch.float32),
-        expression_basis=torch.tensor(expression, dtype=torch.float32),
+        # Rounded, and no negative zeros: the version is a hash of the bytes.
+        mean=torch.tensor(mean.round(6) + 0.0, dtype=torch.float32),
+        identity_basis=torch.tensor(identity.round(7) + 0.0, dtype=torch.float32),
+        expression_basis=torch.tensor(expression.round(7) + 0.0, dtype=torch.float32),
         triangles=torch.tensor(triangles),
         expression_names=ARKIT_NAMES,
         landmarks_68=torch.tensor(mesh.LANDMARKS_68),
