@@ -21,7 +21,9 @@ from pirctl.face import landmarks as mesh
 from pirctl.face.camera import head_angles, intrinsics, rotation_from_vector, vector_from_rotation
 from pirctl.face.model import FaceModel
 from pirctl.face.solve import (
+    DEVIATIONS,
     EFFECTIVE_POINTS,
+    FULL_STRENGTH,
     Problem,
     State,
     project_state,
@@ -52,7 +54,7 @@ class ClipFit:
 
     Attributes:
         z_id: (I,) identity, standard deviations.
-        z_exp: (T, E) expression, 1 is full strength.
+        z_exp: (T, E) expression, in the unit of the model's axes.
         R: (T, 3, 3) rotation, camera from model.
         t: (T, 3) translation, decimetres.
         K: (3, 3) intrinsics in pixels of the crop.
@@ -104,9 +106,11 @@ def fit_clip(
             f"none of the {len(usable)} frames has a usable face",
             hint="choose a clip in which the face is seen from the front",
         )
-    points, rows = _match(torch.from_numpy(tracked[index]), model)
+    points, rows, places = _match(torch.from_numpy(tracked[index]), model)
+    right, left = (int((places == corner).nonzero()[0]) for corner in mesh.EYE_OUTER_CORNERS)
+    eyes_px = float(mesh.eye_distance(points, right, left).quantile(0.8))
     with torch.no_grad():
-        problem = _pose_problem(points, rows, model, float(size_px), settings)
+        problem = _pose_problem(rows, places, model, float(size_px), eyes_px, settings)
         state = start(points, problem)
         chosen = _spread(state, settings.identity_frames)
         known = solve_identity(points[chosen[::5]], state.frames(chosen[::5]), problem, 6)
@@ -116,39 +120,43 @@ def fit_clip(
     return _fill(state, index, len(usable), error, float(size_px))
 
 
-def _match(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
-    """The landmarks the model has, and the vertices they belong to."""
-    count, vertices = points.shape[1], model.mean.shape[0]
+def _match(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor, Tensor]:
+    """The landmarks the model has, the vertices they belong to, and their places on the mesh."""
+    count, places = points.shape[1], torch.tensor(mesh.LANDMARKS_68)
     if count == 98:
-        return mesh.landmarks_68_from_98(points), model.landmarks_68
+        return mesh.landmarks_68_from_98(points), model.landmarks_68, places
     if count == 68:
-        return points, model.landmarks_68
+        return points, model.landmarks_68, places
     if count not in mesh.MESH_COUNTS:
         raise ValueError(f"landmarks: expected 468, 478, 98 or 68 points, got {count}")
-    if vertices == mesh.MESH_POINTS:
-        return points[:, :vertices], torch.arange(vertices)
-    return points[:, list(mesh.LANDMARKS_68)], model.landmarks_68
+    has_vertex = model.mesh_vertices >= 0
+    if not has_vertex.any():  # Imported without the map: only the classic points are known.
+        return points[:, places], model.landmarks_68, places
+    places = has_vertex.nonzero()[:, 0]
+    return points[:, places], model.mesh_vertices[places], places
 
 
 def _pose_problem(
-    points: Tensor, rows: Tensor, model: FaceModel, size_px: float, settings: FitSettings
+    rows: Tensor,
+    places: Tensor,
+    model: FaceModel,
+    size_px: float,
+    eyes_px: float,
+    settings: FitSettings,
 ) -> Problem:
-    vertices = model.mean.shape[0]
-    weights, outline = torch.ones(vertices), torch.zeros(vertices, dtype=torch.bool)
-    if vertices == mesh.MESH_POINTS:
-        weights[list(mesh.LIPS_OUTER)] = 2.0
-        weights[list(mesh.LIPS_INNER)] = 4.0
-        weights[list(mesh.EYE_LEFT + mesh.EYE_RIGHT)] = 3.0
-        weights[list(mesh.FACE_OVAL)] = 0.5
-        outline[list(mesh.FACE_OVAL)] = True
-    outline[model.landmarks_68[:17]] = True
-    weights, outline, mean = weights[rows], outline[rows], model.mean[rows]
-    right, left = (int((rows == model.landmarks_68[i]).nonzero()[0]) for i in (36, 45))
-    eyes_px = float((points[:, right] - points[:, left]).norm(dim=-1).quantile(0.8))
+    weights = torch.ones(mesh.MESH_POINTS)
+    outline = torch.zeros(mesh.MESH_POINTS, dtype=torch.bool)
+    weights[list(mesh.LIPS_OUTER)] = 2.0
+    weights[list(mesh.LIPS_INNER)] = 4.0
+    weights[list(mesh.EYE_LEFT + mesh.EYE_RIGHT)] = 3.0
+    weights[list(mesh.FACE_OVAL)] = 0.5
+    outline[list(mesh.FACE_OVAL)] = True
+    weights, outline, mean = weights[places], outline[places], model.mean[rows]
     return Problem(
         mean=mean,
         identity=model.identity_basis[:, rows].permute(1, 2, 0).contiguous(),
         expression=model.expression_basis[:, rows].permute(1, 2, 0).contiguous(),
+        scale=FULL_STRENGTH if model.has_named_axes else DEVIATIONS,
         weights=weights * (EFFECTIVE_POINTS / weights.sum()),
         outline_left=outline & (mean[:, 0] > 0),
         outline_right=outline & (mean[:, 0] < 0),

@@ -34,10 +34,6 @@ ROBUST_SCALE = 3.0
 
 IDENTITY_PRIOR = 0.002
 """Prior on z_id per frame; identity is in standard deviations already."""
-EXPRESSION_SPREAD = 0.4
-"""Standard deviation of an expression coefficient in the prior."""
-EXPRESSION_BOUNDS = (-0.1, 1.1)
-"""Coefficients outside are pulled back to these bounds."""
 BOUND_STRENGTH = 1000.0
 """Stiffness of that pull."""
 FOCAL_RATIO = 3.0
@@ -52,11 +48,29 @@ ROTATION_ACCELERATION = 0.004
 skin: stiffer ties lag behind real nods more than they remove of the tracker's tremble."""
 TRANSLATION_ACCELERATION = (0.004, 0.004, 0.03)
 """Usual change of speed from frame to frame in x, y, z, decimetres."""
-EXPRESSION_ACCELERATION = 0.045
-"""Usual change of an expression's speed from frame to frame."""
-
 BLOCK_FRAMES = 50
 """Frames whose derivatives are in memory at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionScale:
+    """How large the coefficients of a model's expression axes are.
+
+    Attributes:
+        spread: standard deviation of a coefficient in the prior.
+        bounds: coefficients outside are pulled back to these.
+        acceleration: usual change of a coefficient's speed from frame to frame.
+    """
+
+    spread: float
+    bounds: tuple[float, float]
+    acceleration: float
+
+
+FULL_STRENGTH = ExpressionScale(spread=0.4, bounds=(-0.1, 1.1), acceleration=0.045)
+"""Named axes: 0 at rest, 1 at full strength."""
+DEVIATIONS = ExpressionScale(spread=1.0, bounds=(-4.0, 4.0), acceleration=0.045 / 0.4)
+"""Principal components in standard deviations: either sign, and as stiff in time for their size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +105,7 @@ class Problem:
         weights: (L,) with sum EFFECTIVE_POINTS.
         outline_left: (L,) bool, points of the face's outline on the subject's left.
         outline_right: (L,) bool, those on the right.
+        scale: size of the expression coefficients.
         size_px: side of the crop.
         noise_px: scale of the residuals.
         settings: weights of the priors.
@@ -102,6 +117,7 @@ class Problem:
     weights: Tensor
     outline_left: Tensor
     outline_right: Tensor
+    scale: ExpressionScale
     size_px: float
     noise_px: float
     settings: FitSettings
@@ -208,8 +224,8 @@ def _facing(state: State, problem: Problem) -> Tensor:
 
 def _expression_prior(z_exp: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
     """Diagonal (T, E) and right side (T, E) of the ridge and of the pull back into the bounds."""
-    low, high = EXPRESSION_BOUNDS
-    ridge = problem.settings.expression_weight / EXPRESSION_SPREAD**2
+    low, high = problem.scale.bounds
+    ridge = problem.settings.expression_weight / problem.scale.spread**2
     bounded = z_exp.clamp(low, high)
     pull = BOUND_STRENGTH * (bounded != z_exp)
     return ridge + pull, -ridge * z_exp + pull * (bounded - z_exp)
@@ -301,7 +317,7 @@ def solve_frames(
     """
     width = POSE + problem.expression.shape[-1]
     spread = [ROTATION_ACCELERATION] * 3 + [*TRANSLATION_ACCELERATION]
-    spread += [EXPRESSION_ACCELERATION] * (width - POSE)
+    spread += [problem.scale.acceleration] * (width - POSE)
     stiffness = problem.settings.smoothness / torch.tensor(spread, dtype=torch.float64) ** 2
     laplacian = _acceleration(tied)
     for _ in range(iterations):

@@ -22,10 +22,12 @@ from pirctl.face.camera import (
     vector_from_rotation,
 )
 from pirctl.face.fit import ClipFit, fit_clip
+from pirctl.face.landmarks import LANDMARKS_68, landmarks_68_from_98
 from pirctl.face.model import FaceModel, read_face_model
 from pirctl.face.solve import _acceleration, _solve_banded
 from pirctl.progress import Progress
 from pirctl.settings import FitSettings
+from tests.face.basel import basel_like
 
 MODEL = Path(__file__).parents[2] / "models" / "face" / "generic.safetensors"
 SIZE_PX = 512
@@ -216,3 +218,53 @@ def test_a_real_speaker_is_explained_within_one_and_a_half_percent(
     fit = fit_clip(points, np.ones(len(points), bool), model, 512, FitSettings(smoothness=0.0))
     eyes_px = np.linalg.norm(points[:, 33] - points[:, 263], axis=-1).mean()
     assert fit.error_px.mean() / eyes_px < 0.015
+
+
+@pytest.mark.parametrize("points", [478, 468, 98, 68])
+def test_a_model_with_other_vertices_and_deviations_fits_the_same_points(
+    model: FaceModel, points: int
+) -> None:
+    paper = basel_like()
+    generator = torch.Generator().manual_seed(4)
+    frames = 30
+    clip = make_clip(model, frames)
+    z_id = 0.7 * torch.randn(80, generator=generator)
+    slow = torch.randn(5, 64, generator=generator)
+    phase = torch.arange(frames)[:, None] / 9 + torch.arange(5)
+    z_exp = 0.5 * torch.sin(phase) @ slow
+    vertices = transform(clip.R, clip.t, paper.vertices(z_id, z_exp))
+    pixels = project(vertices, intrinsics(clip.focal_px, SIZE_PX))[:, ::3]
+    if points == 478:
+        pixels = torch.cat([pixels, torch.full((frames, 10, 2), 9999.0)], 1)
+    elif points < 468:
+        pixels = pixels[:, list(LANDMARKS_68)]
+    if points == 98:
+        pixels = as_98(pixels)
+    fit = fit_clip(pixels.numpy(), np.ones(frames, bool), paper, SIZE_PX)
+    assert fit.z_id.shape == (80,)
+    assert fit.z_exp.shape == (frames, 64)
+    assert fit.z_exp.min() < -0.3  # Deviations have either sign.
+    assert fit.error_px.mean() < 0.7
+    assert _turn_error_deg(fit, clip).mean() < 3.0
+    made = paper.vertices(torch.from_numpy(fit.z_id), torch.from_numpy(fit.z_exp))
+    assert (made[:, ::3] - paper.vertices(z_id, z_exp)[:, ::3]).norm(dim=-1).mean() < 0.05
+
+
+def test_a_model_without_the_map_of_the_mesh_is_fitted_by_its_classic_points() -> None:
+    paper = basel_like(mapped=False)
+    clip = make_clip(read_face_model(MODEL), 5)
+    fit = fit_clip(clip.landmarks, np.ones(5, bool), paper, SIZE_PX)
+    few = fit_clip(clip.landmarks[:, list(LANDMARKS_68)], np.ones(5, bool), paper, SIZE_PX)
+    assert np.array_equal(fit.z_exp, few.z_exp)
+
+
+def as_98(points: torch.Tensor) -> torch.Tensor:
+    """98 WFLW points whose 68 iBUG points are these."""
+    wide = torch.zeros(*points.shape[:-2], 98, 2)
+    for row in range(98):
+        probe = np.zeros((98, 2), np.float32)
+        probe[row] = 1.0
+        shares = landmarks_68_from_98(probe)[:, 0]
+        if shares.any():
+            wide[..., row, :] = points[..., int(shares.argmax()), :]
+    return wide
