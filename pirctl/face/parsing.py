@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face.compat import facexlib_bisenet
+from pirctl.face.foreign_weights import load_weights
 from pirctl.face.landmarks import (
     BROW_LEFT,
     BROW_RIGHT,
@@ -197,20 +197,11 @@ class BisenetParser:
     version = 1
 
     def __init__(self, weights: Path, device: str | torch.device = "cpu") -> None:
-        if not weights.is_file():
-            raise WeightsMissing(
-                f"the parser's weights {weights} are not there",
-                hint="pirctl models pull bisenet, or draw the regions with --parser geometry",
-            )
         network = facexlib_bisenet()(num_class=len(LABELS))
-        try:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-            network.load_state_dict(state)
-        except Exception as error:  # torch.load and load_state_dict raise many kinds.
-            raise WeightsCorrupt(
-                f"{weights}: not the weights of BiSeNet ({str(error).splitlines()[0]})",
-                hint="pirctl models pull bisenet --force",
-            ) from error
+        load_weights(
+            network, weights,
+            what="BiSeNet", name="bisenet", way_out="draw the regions with --parser geometry",
+        )  # fmt: skip
         self._device = torch.device(device)
         self._type = torch.float16 if self._device.type == "cuda" else torch.float32
         self._network = network.eval().requires_grad_(False).to(self._device, self._type)
