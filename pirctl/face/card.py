@@ -150,7 +150,7 @@ worst {min(opening):.3f}.
 - The truth is another tracker's: where MediaPipe errs (depth, profiles, hands before the face) the
   model errs with it.
 - {len(people)} people do not stand for everyone; children and old people are hardly among them.
-- The weights of the fit were chosen while looking at some of the same clips; the errors above are of
+- The weights of the fit were chosen while looking at some of the same clips; the errors are of
   people the model has not seen, but not of a fit that has never met them.
 - A camera distance of 12 dm was assumed for all clips when perspective was taken out.
 - Axes that move no point by more than {STILL_DM} dm: {", ".join(still)}. The mesh has no irises, so
