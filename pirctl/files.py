@@ -97,22 +97,36 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _finished_at(path: Path, temporary: Path) -> Iterator[None]:
-    """Make the folder of `path`, remove `temporary` on failure, and translate disk errors."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what a full or forbidden disk says, while `path` is written, into words.
+
+    Raises:
+        PirctlError: no space left, no right to write there, or its folder is no folder.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except BaseException as error:  # Ctrl-C included: nothing half-written may stay.
-        _remove(temporary)
+    except OSError as error:
         if isinstance(error, FileExistsError | NotADirectoryError) and not path.parent.is_dir():
             raise PirctlError(
                 f"{path} cannot be written: {path.parent} is not a folder",
                 hint="choose another output",
             ) from error
-        shown = _write_error(path, error) if isinstance(error, OSError) else None
+        shown = _write_error(path, error)
         if shown is None:
             raise
         raise shown from error
+
+
+@contextmanager
+def _finished_at(path: Path, temporary: Path) -> Iterator[None]:
+    """Make the folder of `path`, remove `temporary` on failure, and translate disk errors."""
+    with disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield
+        except BaseException:  # Ctrl-C included: nothing half-written may stay.
+            _remove(temporary)
+            raise
 
 
 @contextmanager

@@ -1,60 +1,13 @@
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import re
 from pathlib import Path
 
 import pytest
 
 from pirctl import catalog
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
-from pirctl.progress import Progress
-
-CONTENT = bytes(range(256)) * 9000
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[catalog.WeightsEntry]:
-    """An entry `toy` whose file a server in this process gives."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            whole = self.path == "/toy.bin"
-            self.send_response(200 if whole else 404)
-            self.send_header("Content-Length", str(len(CONTENT) if whole else 0))
-            self.end_headers()
-            if whole:
-                self.wfile.write(CONTENT)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    monkeypatch.setenv("no_proxy", "*")
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    entry = catalog.WeightsEntry(
-        name="toy",
-        used_for="tests",
-        licence="none",
-        licence_url="none",
-        file="toy.bin",
-        url=f"http://127.0.0.1:{server.server_port}/toy.bin",
-        bytes=len(CONTENT),
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
-    )
-    offer(monkeypatch, entry)
-    yield entry
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def offer(monkeypatch: pytest.MonkeyPatch, entry: catalog.WeightsEntry) -> None:
-    monkeypatch.setattr(catalog, "weights_entries", lambda: {entry.name: entry})
+from pirctl.weights import WeightsState
 
 
 def test_a_missing_file_says_what_to_type_and_where_to_put_it() -> None:
@@ -86,84 +39,88 @@ def test_a_file_the_user_names_is_taken_as_it_is(tmp_path: Path) -> None:
         catalog.find_weights("bisenet", tmp_path / "none.pth")
 
 
-def test_a_pulled_file_is_verified_and_found(served: catalog.WeightsEntry) -> None:
-    reports: list[Progress] = []
-    path = catalog.pull("toy", on_progress=reports.append)
-    assert path.read_bytes() == CONTENT
-    assert catalog.find_weights("toy") == path
-    assert catalog.is_here(served)
-    assert (reports[-1].done, reports[-1].total) == (len(CONTENT), len(CONTENT))
-    assert sorted(file.name for file in path.parent.iterdir()) == ["toy.bin", "verified.json"]
+@pytest.mark.parametrize("name", ["../bisenet", "/etc/passwd", "", "bisenet\n", "a/b", "."])
+def test_hostile_names_are_no_model_files_and_no_face_models(name: str) -> None:
+    with pytest.raises(WeightsError, match="there is no model file"):
+        catalog.find_weights(name)
+    with pytest.raises(SettingsError, match="there is no face model"):
+        catalog.face_model_path(name)
 
 
-@pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"bytes": 5}])
-def test_a_file_that_is_not_the_expected_one_never_gets_its_name(
-    served: catalog.WeightsEntry, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
-) -> None:
-    offer(monkeypatch, replace(served, **change))
-    with pytest.raises(WeightsCorrupt):
-        catalog.pull("toy")
-    assert not served.path.exists()
-    assert list(served.path.parent.iterdir()) == []
+def test_a_face_model_elsewhere_is_not_reached_by_its_name(tmp_path: Path) -> None:
+    outside = catalog.cache_folder() / "outside.safetensors"
+    outside.parent.mkdir(exist_ok=True)
+    outside.write_bytes(b"")
+    (catalog.cache_folder() / "face").mkdir()
+    with pytest.raises(SettingsError, match="no face model"):
+        catalog.face_model_path("../outside")
 
 
-def test_an_address_that_does_not_answer_is_said_in_words(
-    served: catalog.WeightsEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    offer(monkeypatch, replace(served, url=f"{served.url}.gone"))
-    with pytest.raises(WeightsError, match="could not be fetched") as caught:
-        catalog.pull("toy")
-    assert str(served.path) in str(caught.value.hint)
-
-
-def test_a_file_put_there_by_hand_is_verified_once(
-    served: catalog.WeightsEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served.path.parent.mkdir(parents=True)
-    served.path.write_bytes(CONTENT)
-    hashed: list[Path] = []
-    real = catalog._hash
-    monkeypatch.setattr(catalog, "_hash", lambda path: hashed.append(path) or real(path))
-    assert catalog.find_weights("toy") == catalog.find_weights("toy")
-    assert len(hashed) == 1
-    served.path.write_bytes(CONTENT[::-1])
-    with pytest.raises(WeightsCorrupt, match="has the hash"):
-        catalog.find_weights("toy")
-    served.path.write_bytes(CONTENT[:-1])
-    with pytest.raises(WeightsCorrupt, match="bytes") as caught:
-        catalog.find_weights("toy")
-    assert "--force" in str(caught.value.hint)
-    assert catalog.pull("toy", force=True).read_bytes() == CONTENT
-
-
-def test_what_needs_a_signature_is_not_downloaded(
-    served: catalog.WeightsEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    offer(monkeypatch, replace(served, obtain="manual", steps="fill in the form"))
-    with pytest.raises(WeightsError, match="by hand") as caught:
-        catalog.pull("toy")
-    assert caught.value.hint == "fill in the form"
+def test_a_missing_file_by_hand_tells_the_steps() -> None:
+    with pytest.raises(WeightsMissing) as caught:
+        catalog.find_weights("bfm_2009")
+    assert "faces.dmi.unibas.ch" in str(caught.value.hint)
+    assert "pirctl models import bfm_2009" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("name", sorted(catalog.weights_entries()))
-def test_every_entry_has_a_licence_and_a_hash_or_a_reason(name: str) -> None:
+def test_every_entry_says_where_what_for_and_under_which_licence(name: str) -> None:
     entry = catalog.weights_entry(name)
+    assert entry.used_for
     assert entry.licence
     assert entry.licence_url.startswith("https://")
-    assert entry.used_for
+    assert entry.needed_by, "nothing asks for it"
+    for need in entry.needed_by:
+        first, _, rest = need.partition(" ")
+        assert first in {"preprocess", "train", "evaluate", "models", "preset"}
+        assert first != "preset" or rest in catalog.preset_names()
+    complete = entry.bytes is not None and entry.sha256 is not None
+    assert complete or entry.why, "what is not known needs its reason"
+    if entry.sha256 is not None:
+        assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
     match entry.obtain:
         case "manual":
             assert entry.steps
+            assert entry.why
+            assert f"pirctl models import {name}" in entry.steps or "import bfm " in entry.steps
         case "hub":
-            assert entry.repository
-            assert entry.revision
-            assert entry.unverified
+            assert re.fullmatch("facebook/wav2vec2-[a-z0-9-]+", entry.repository or "")
+            assert re.fullmatch("[0-9a-f]{40}", entry.revision or ""), "a branch may move"
         case _:
-            assert entry.file
-            assert (entry.url or "").startswith("https://")
-            complete = entry.bytes is not None and len(entry.sha256 or "") == 64
-            assert complete or entry.unverified
-            assert entry.sha256, "a download without any hash is not trusted"
+            assert complete, "a download is checked"
+            assert (entry.url or "").startswith(("https://", "http://www.robots.ox.ac.uk/"))
+
+
+def test_every_file_of_the_design_is_listed() -> None:
+    listed = set(catalog.weights_entries())
+    assert listed >= {
+        "face_landmarker", "bisenet", "retinaface_resnet50", "awing", "vgg16", "syncnet", "deep3d",
+        "wav2vec2-large-960h", "wav2vec2-large-960h-lv60-self", "wav2vec2-large-xlsr-53",
+        "wav2vec2-xls-r-300m", "bfm_2009", "exp_pca", "bfm_model_front", "bfm_exp_idx",
+        "bfm_front_idx", "facemodel_info", "similarity_lm3d", "std_exp", "index_mp468",
+    }  # fmt: skip
+
+
+def test_no_two_entries_share_a_file() -> None:
+    files = [entry.file for entry in catalog.weights_entries().values() if entry.file]
+    assert len(files) == len(set(files))
+
+
+def test_hub_models_are_pinned_and_others_are_not() -> None:
+    entry = catalog.weights_entry("wav2vec2-large-960h")
+    assert catalog.hub_revision("facebook/wav2vec2-large-960h") == entry.revision
+    assert catalog.hub_revision("somebody/else") == "main"
+
+
+def test_the_default_preset_is_the_one_of_the_commands() -> None:
+    import inspect
+
+    from pirctl.cli import preprocess, train
+
+    assert catalog.DEFAULT_PRESET in catalog.preset_names()
+    given = inspect.signature(preprocess.preprocess).parameters["preset"].default
+    assert given == catalog.DEFAULT_PRESET
+    assert f'"{catalog.DEFAULT_PRESET}"' in inspect.getsource(train.train)
 
 
 def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +140,35 @@ def test_the_bundled_face_model_is_found_and_others_are_listed() -> None:
 @pytest.mark.shared
 def test_the_real_landmarker_is_the_expected_file(shared: Path) -> None:
     entry = catalog.weights_entry("face_landmarker")
+    assert catalog.state_of(entry) == WeightsState.MISSING
     entry.path.parent.mkdir(parents=True)
     entry.path.write_bytes((shared / "weights" / "face_landmarker.task").read_bytes())
     assert catalog.find_weights("face_landmarker") == entry.path
+    assert catalog.state_of(entry) == WeightsState.HERE
+    assert catalog.verify(entry) == "right"
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    ["bfm_exp_idx", "bfm_front_idx", "facemodel_info", "similarity_lm3d", "std_exp", "index_mp468"],
+)
+def test_the_real_companions_are_the_expected_files(shared: Path, name: str) -> None:
+    from pirctl import weights
+
+    entry = catalog.weights_entry(name)
+    assert weights.mismatch(entry, shared / "bfm" / str(entry.file)) is None
+
+
+def test_a_wrong_file_in_the_cache_is_told() -> None:
+    entry = catalog.weights_entry("std_exp")
+    entry.path.parent.mkdir(parents=True)
+    entry.path.write_bytes(b"453980")
+    assert catalog.state_of(entry) == WeightsState.WRONG
+    with pytest.raises(WeightsCorrupt, match="has 6 bytes, std_exp has 615") as caught:
+        catalog.find_weights("std_exp")
+    assert caught.value.hint == "pirctl models pull std_exp --force"
+    with pytest.raises(WeightsCorrupt):
+        catalog.verify(entry)
+    with pytest.raises(WeightsMissing):
+        catalog.verify(catalog.weights_entry("facemodel_info"))

@@ -19,8 +19,9 @@ SOURCES = sorted((ROOT / "pirctl").rglob("*.py"))
 LAYERS = [
     {"errors", "progress", "tensors", "settings", "__init__"},
     {"files", "device"},
-    {"media", "catalog"},
-    {"config"},
+    {"media", "weights", "hub"},
+    {"catalog", "partial"},
+    {"config", "download"},
     {"target", "face"},
     # Above face for one thing: face/compat.py mends the import of torchvision for everybody.
     {"speech"},

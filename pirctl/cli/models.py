@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
+from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt
+
+if TYPE_CHECKING:
+    from pirctl.progress import OnProgress
+    from pirctl.weights import WeightsEntry
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Third-party model files: list and fetch."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Third-party model files: list, fetch, check, import.",
 )
 
+Name = Annotated[str, typer.Argument(help="Name of one model file.")]
 Names = Annotated[list[str], typer.Argument(help="Names, as `pirctl models list` shows them.")]
+SomeNames = Annotated[
+    list[str] | None, typer.Argument(help="Names.  [default: all that are in the cache]")
+]
 
 
 @app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def list_models(json_output: options.Json = False) -> None:
     r"""Show every model file: whether it is here, what for, and under which licence.
 
     \b
@@ -29,39 +40,156 @@ def list_models(
     from pirctl import catalog
 
     entries = catalog.weights_entries().values()
-    here = {entry.name: catalog.is_here(entry) for entry in entries}
-    if as_json:
-        print_json([entry | {"here": here[entry["name"]]} for entry in map(vars, entries)])
+    states = {entry.name: catalog.state_of(entry).value for entry in entries}
+    if json_output:
+        print_json(
+            [
+                vars(entry)
+                | {"state": states[entry.name], "here": states[entry.name] == "here"}
+                | {"path": _path(entry)}
+                for entry in entries
+            ]
+        )
         return
     for entry in entries:
-        state = "here" if here[entry.name] else "not here"
-        print_result(f"{entry.name:<22} {state:<9} {entry.used_for}")
-        print_result(f"{'':<32} licence: {entry.licence}")
+        size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else ""
+        print_result(f"{entry.name:<30} {states[entry.name]:<8} {size:>9}  {entry.used_for}")
+        print_result(f"{'':<50} for: {', '.join(entry.needed_by)}")
+        print_result(f"{'':<50} licence: {entry.licence}")
+        if entry.obtain == "manual":
+            print_result(f"{'':<50} by hand: {entry.steps}")
 
 
 @app.command("pull")
 def pull_models(
     names: Names,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Fetch from here in place of https://host, or directly under it by file name.  "
+            "[default: PIRCTL_MIRROR, else the original addresses]",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     r"""Fetch model files into the cache and verify them.
 
+    A broken download goes on where it stopped. PIRCTL_HOME names the cache, https_proxy a proxy.
+
     \b
-    pirctl models pull face_landmarker
-    pirctl models pull bisenet vgg16
+    pirctl models pull face_landmarker bisenet
+    pirctl models pull vgg16 --mirror https://mirror.example/models
+    """
+    from pirctl import catalog
+    from pirctl.download import pull
+
+    entries = [catalog.weights_entry(name) for name in names]
+
+    def fetch(entry: WeightsEntry, on_progress: OnProgress) -> Path:
+        if not quiet:
+            print_message(f"{entry.name}: licence {entry.licence}, {entry.licence_url}")
+        return pull(entry, force=force, mirror=mirror, on_progress=on_progress)
+
+    results: list[dict[str, object]] = []
+    failures: list[tuple[str, PirctlError]] = []
+    for entry in entries:
+        try:
+            with show_progress(quiet) as on_progress:
+                path = fetch(entry, on_progress)
+        except SettingsError:
+            raise  # A mirror that is no address is none for any of them.
+        except PirctlError as error:
+            failures.append((entry.name, error))
+            results.append({"name": entry.name, "path": None, "error": error.message})
+            continue
+        results.append({"name": entry.name, "path": path, "error": None})
+        if not json_output:
+            print_result(path)
+    if json_output:
+        print_json(results)
+    _raise_all(failures)
+
+
+def _raise_all(failures: list[tuple[str, PirctlError]]) -> None:
+    """One failure as it is; several each on a line, and the error that sums them up."""
+    if len(failures) == 1:
+        raise failures[0][1]
+    if not failures:
+        return
+    for _, error in failures:
+        print_message(f"error: {error.message}")
+        if error.hint:
+            print_message(f"hint: {error.hint}")
+    names = ", ".join(name for name, _ in failures)
+    raise PirctlError(f"{len(failures)} model files failed: {names}")
+
+
+@app.command("verify")
+def verify_models(
+    names: SomeNames = None, json_output: options.Json = False, quiet: options.Quiet = False
+) -> None:
+    r"""Compare model files with their sizes and hashes again; an error when one is not right.
+
+    \b
+    pirctl models verify
+    pirctl models verify bisenet vgg16 --json
     """
     from pirctl import catalog
 
-    for entry in [catalog.weights_entry(name) for name in names]:
-        if not quiet:
-            print_message(f"{entry.name}: licence {entry.licence}, {entry.licence_url}")
-        with show_progress(quiet) as on_progress:
-            print_result(catalog.pull(entry.name, force=force, on_progress=on_progress))
+    entries = [catalog.weights_entry(name) for name in names or catalog.weights_entries()]
+    results: list[dict[str, object]] = []
+    failures: list[tuple[str, PirctlError]] = []
+    for entry in entries:
+        if not names and not _is_there(entry):
+            continue
+        try:
+            with show_progress(quiet) as on_progress:
+                state: str = catalog.verify(entry, on_progress)
+        except PirctlError as error:
+            state = "wrong" if isinstance(error, WeightsCorrupt) else "missing"
+            failures.append((entry.name, error))
+        results.append({"name": entry.name, "state": state, "path": _path(entry)})
+        if not json_output:
+            note = f"  ({entry.why})" if state == "unknown" else ""
+            print_result(f"{entry.name:<30} {state}{note}")
+    if json_output:
+        print_json(results)
+    elif not results:
+        print_message("no model files are in the cache")
+    _raise_all(failures)
+
+
+@app.command("import")
+def import_models(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="The file you have; it stays where it is.")],
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    r"""Take a model file that you have into the cache, if it is the right one.
+
+    \b
+    pirctl models import bisenet ~/Downloads/parsing_bisenet.pth
+    pirctl models import bfm_2009 01_MorphableModel.mat
+    """
+    from pirctl import catalog, weights
+
+    entry = catalog.weights_entry(name)
+    with show_progress(quiet) as on_progress:
+        path = weights.import_file(entry, file, on_progress)
+    if entry.sha256 is None and not quiet:
+        print_message(f"{entry.name}: its hash is not known ({entry.why})")
+    if json_output:
+        print_json({"name": entry.name, "path": path})
+    else:
+        print_result(path)
 
 
 @app.command("path")
-def show_path(name: Annotated[str, typer.Argument(help="Name of one model file.")]) -> None:
+def show_path(name: Name, json_output: options.Json = False) -> None:
     r"""Show where a model file lies; an error when it is not there.
 
     \b
@@ -70,4 +198,19 @@ def show_path(name: Annotated[str, typer.Argument(help="Name of one model file."
     """
     from pirctl import catalog
 
-    print_result(catalog.find_weights(name))
+    path = catalog.find_weights(name)
+    if json_output:
+        print_json({"name": name, "path": path})
+    else:
+        print_result(path)
+
+
+def _path(entry: WeightsEntry) -> Path | None:
+    from pirctl import catalog
+
+    return catalog.hub_folder(entry) if entry.obtain == "hub" else entry.path
+
+
+def _is_there(entry: WeightsEntry) -> bool:
+    path = _path(entry)
+    return path is not None and path.exists()

@@ -40,7 +40,6 @@ def _bars() -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         ProgressColumn,
         SpinnerColumn,
         TextColumn,
@@ -55,13 +54,20 @@ def _bars() -> Iterator[OnProgress]:
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if not speed else f"{speed:.1f} {task.fields['unit']}/s")
+            return Text("" if not speed else f"{_amount(speed, task.fields['unit'])}/s")
+
+    class Done(ProgressColumn):
+        """Units so far, of how many."""
+
+        def render(self, task: Task) -> Text:
+            total = None if task.total is None else int(task.total)
+            return Text(_amount_of(int(task.completed), total, task.fields["unit"]))
 
     bars = Bars(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        Done(),
         Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -73,7 +79,10 @@ def _bars() -> Iterator[OnProgress]:
 
     def draw(report: Progress) -> None:
         if report.step not in tasks:
-            tasks[report.step] = bars.add_task(report.step, total=None, unit=report.unit, note="")
+            # What was there before is no speed: a download may be resumed in its middle.
+            tasks[report.step] = bars.add_task(
+                report.step, completed=report.done, total=None, unit=report.unit, note=""
+            )
         bars.update(
             tasks[report.step],  # type: ignore[arg-type]
             completed=report.done,
@@ -119,17 +128,26 @@ class Lines:
             return
         self._printed, self._printed_s = report, now_s
         done, elapsed_s = report.done - self._started_done, now_s - self._started_s
-        parts = [f"{report.done}" if report.total is None else f"{report.done}/{report.total}"]
-        parts[0] += f" {report.unit}"
+        parts = [_amount_of(report.done, report.total, report.unit)]
         if done > 0 and elapsed_s > 0:
             rate = done / elapsed_s
-            parts.append(f"{rate:.1f} {report.unit}/s")
+            parts.append(f"{_amount(rate, report.unit)}/s")
             parts.append(f"{_clock_text(elapsed_s)} elapsed")
             if report.total is not None and report.total > report.done:
                 parts.append(f"{_clock_text((report.total - report.done) / rate)} left")
         if report.note:
             parts.append(report.note)
         print(f"{report.step}: {', '.join(parts)}", file=self._stream, flush=True)
+
+
+def _amount(count: float, unit: str) -> str:
+    return f"{count / 1e6:.1f} MB" if unit == "bytes" else f"{count:.1f} {unit}"
+
+
+def _amount_of(done: int, total: int | None, unit: str) -> str:
+    if unit == "bytes":
+        return f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f}/{total / 1e6:.1f} MB"
+    return f"{done} {unit}" if total is None else f"{done}/{total} {unit}"
 
 
 def _clock_text(seconds: float) -> str:

@@ -1,0 +1,69 @@
+"""The bytes of a download that is not finished: kept for the next try, by one process at a time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pirctl.progress import OnProgress, Progress
+from pirctl.weights import WeightsEntry
+
+
+class Part:
+    """The bytes of a file so far, and where they came from."""
+
+    def __init__(self, folder: Path, entry: WeightsEntry) -> None:
+        self.path = folder / f"{entry.file}.part"
+        self._note = folder / f"{entry.file}.json"
+
+    def size(self) -> int:
+        """Bytes there are."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def version(self, url: str) -> str | None:
+        """What the server at `url` called the version of these bytes; drops those of another."""
+        note: object = None
+        with suppress(OSError, ValueError):
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+        if not isinstance(note, dict) or note.get("url") != url:
+            self.drop()
+            return None
+        version = note.get("version")
+        return version if isinstance(version, str) else None
+
+    def note(self, url: str, version: str | None) -> None:
+        """Remember where the bytes come from; before the first of them is written."""
+        content = json.dumps({"url": url, "version": version})
+        self._note.write_text(content, encoding="utf-8")
+
+    def drop(self) -> None:
+        """Begin anew."""
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def finish(self, goal: Path) -> None:
+        """Give the bytes their name."""
+        self.path.replace(goal)
+        self._note.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(entry: WeightsEntry, folder: Path, on_progress: OnProgress) -> Iterator[None]:
+    """Hold the lock of a file; the system frees it when the process ends, however it ends."""
+    if sys.platform == "win32":
+        # No such lock: of two pulls at once both may fail, but a mixed file has another hash.
+        yield
+        return
+    import fcntl
+
+    with (folder / f"{entry.file}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            step = f"waiting for another pull of {entry.name}"
+            on_progress(Progress(step=step, done=0, total=None, unit="bytes"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
