@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -144,17 +145,7 @@ class FaceModel:
         Raises:
             PirctlError: no such axis; the message lists near names.
         """
-        if name in self.expression_names:
-            return self.expression_names.index(name)
-        folded = {known.lower(): known for known in self.expression_names}
-        near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
-        guesses = ", ".join(folded[match] for match in near)
-        raise PirctlError(
-            f"the face model {self.name!r} has no expression axis {name!r}",
-            hint=f"did you mean {guesses}?"
-            if near
-            else f"axes: {', '.join(self.expression_names)}",
-        )
+        return find_axis(self.expression_names, name, self.name)
 
     def to(self, device: str | torch.device) -> FaceModel:
         """The same model with its tensors on `device`."""
@@ -163,6 +154,23 @@ class FaceModel:
 
     def _tensors(self) -> dict[str, Tensor]:
         return {key: value for key, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+def find_axis(names: Sequence[str], name: str, model_name: str) -> int:
+    """Index of the expression axis `name` among the axes of a face model.
+
+    Raises:
+        PirctlError: no such axis; the hint lists near names.
+    """
+    if name in names:
+        return list(names).index(name)
+    folded = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
+    guesses = ", ".join(folded[match] for match in near)
+    raise PirctlError(
+        f"the face model {model_name!r} has no expression axis {name!r}",
+        hint=f"did you mean {guesses}?" if near else f"axes: {', '.join(names)}",
+    )
 
 
 def load_face_model(name: str = "generic") -> FaceModel:
