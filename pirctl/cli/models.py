@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pirctl.cli import options
+from pirctl.cli import models_bfm, options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt
@@ -165,18 +165,44 @@ def verify_models(
 @app.command("import")
 def import_models(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="The file you have; it stays where it is.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="The file you have; it stays where it is."),
+    ] = None,
+    companions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For bfm: where its index files are.  [default: beside FILE, else the cache]",
+        ),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="For bfm: fetch the index files that are not there.")
+    ] = False,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     r"""Take a model file that you have into the cache, if it is the right one.
 
+    The name bfm makes the paper's face model from your licensed files.
+
     \b
     pirctl models import bisenet ~/Downloads/parsing_bisenet.pth
-    pirctl models import bfm_2009 01_MorphableModel.mat
+    pirctl models import bfm BFM_model_front.mat
+    pirctl models import bfm 01_MorphableModel.mat Exp_Pca.bin --pull
     """
     from pirctl import catalog, weights
 
+    if name == "bfm":
+        models_bfm.import_face_model(
+            files or (), companions, pull_missing=pull, json_output=json_output, quiet=quiet
+        )
+        return
+    if companions is not None or pull:
+        raise typer.BadParameter("--companions and --pull are for the name bfm")
+    if not files or len(files) > 1:
+        raise typer.BadParameter(f"{name} is made of one FILE, got {len(files or ())}")
+    (file,) = files
     entry = catalog.weights_entry(name)
     with show_progress(quiet) as on_progress:
         path = weights.import_file(entry, file, on_progress)

@@ -12,7 +12,6 @@ objects are refused, the companions must have the hashes of `models/weights.yaml
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,11 @@ import numpy.typing as npt
 import torch
 
 from pirctl import catalog
-from pirctl.errors import WeightsCorrupt, WeightsError, WeightsMissing
+from pirctl.errors import WeightsCorrupt, WeightsMissing
+from pirctl.face.bfm_files import COMPANIONS, MESH_MAP, Companions, sort_files
 from pirctl.face.build import ring_closure
 from pirctl.face.landmarks import MESH_POINTS
-from pirctl.face.matlab import read_arrays, read_index, variable_names
+from pirctl.face.matlab import read_arrays, read_index
 from pirctl.face.model import BFM, FaceModel, read_face_model, write_face_model
 from pirctl.progress import OnProgress, Progress, ignore_progress
 
@@ -42,10 +42,6 @@ EXPRESSION_VERTICES, EXPRESSION_SOURCE_AXES = 53215, 79
 """Of the expressions, which lack the Basel model's inner mouth."""
 MICROMETRES_PER_DM = 1e5
 """The sources are in micrometres."""
-
-MESH_MAP = "index_mp468_from_mesh35709_v3.1.npy"
-COMPANIONS = ("BFM_exp_idx.mat", "BFM_front_idx.mat", "facemodel_info.mat", "std_exp.txt")
-"""What is needed beside the Basel model and the expressions; for `BFM_model_front.mat` nothing."""
 
 # Rows of the 68 points: outer eye corners, nose tip, mouth corners; right before left.
 _FIVE = (36, 45, 30, 48, 54)
@@ -69,68 +65,11 @@ class Imported:
     mapped_points: int
 
 
-@dataclass(frozen=True)
-class Companions:
-    """Where the companion files are looked for, and what they must be.
-
-    Attributes:
-        folders: in this order; the cache comes after them.
-        digests: SHA-256 by file name; None takes those of `models/weights.yaml`.
-    """
-
-    folders: tuple[Path, ...] = ()
-    digests: Mapping[str, str] | None = None
-
-    def find(self, file: str) -> Path | None:
-        """The companion of that name, its hash checked; None when it is nowhere.
-
-        Raises:
-            WeightsCorrupt: there is one, and it is not the one that is meant.
-        """
-        cache = catalog.cache_folder() / "weights"
-        path = next((f / file for f in (*self.folders, cache) if (f / file).is_file()), None)
-        if path is None:
-            return None
-        expected = self._digest(file)
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if expected and found != expected:
-            raise WeightsCorrupt(
-                f"{path} has the hash {found[:12]}..., {file} has {expected[:12]}...",
-                hint=f"remove it, then pirctl models pull {weights_name(file)}",
-            )
-        return path
-
-    def need(self, file: str) -> Path:
-        """As `find`.
-
-        Raises:
-            WeightsMissing: it is nowhere.
-        """
-        path = self.find(file)
-        if path is None:
-            names = " ".join(weights_name(name) for name in COMPANIONS)
-            raise WeightsMissing(
-                f"{file} is needed to make the face model from its sources, and is in none of "
-                f"{', '.join(map(str, self.folders)) or 'the folders given'} and the cache",
-                hint=f"pirctl models pull {names}, or --companions FOLDER",
-            )
-        return path
-
-    def _digest(self, file: str) -> str | None:
-        if self.digests is not None:
-            return self.digests.get(file)
-        return catalog.weights_entry(weights_name(file)).sha256
-
-
-def weights_name(file: str) -> str:
-    """The name in `models/weights.yaml` of the entry with that file."""
-    return next(name for name, entry in catalog.weights_entries().items() if entry.file == file)
-
-
 def import_bfm(
     files: Sequence[Path],
     companions: Path | None = None,
     *,
+    pull_missing: bool = False,
     digests: Mapping[str, str] | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Imported:
@@ -138,16 +77,18 @@ def import_bfm(
 
     Args:
         files: `BFM_model_front.mat`, or `01_MorphableModel.mat` and `Exp_Pca.bin`; known by
-            their content, so the names do not matter.
+            their content, so the names do not matter. One that is left out is looked for in the
+            cache, where `pirctl models import bfm_2009` and `exp_pca` put them.
         companions: folder with the companion files; those beside `files` and in the cache are
             found without it.
+        pull_missing: fetch companions that are nowhere.
         digests: hashes of the companions by file name; None takes those of the catalog.
         on_progress: called after each file.
 
     Raises:
         WeightsMissing: a file, or a companion, is not there.
         WeightsCorrupt: a file is not what it should be.
-        WeightsError: the files do not make a face model.
+        WeightsError: a companion could not be fetched.
     """
     for path in files:
         if not path.is_file():
@@ -155,8 +96,10 @@ def import_bfm(
     folders = dict.fromkeys(([companions] if companions else []) + [path.parent for path in files])
     if companions is not None and not companions.is_dir():
         raise WeightsMissing(f"{companions} is not a folder", hint="check --companions")
-    beside = Companions(tuple(folders), digests)
-    front, basel, expressions = _sort(files)
+    beside = Companions(
+        folders=tuple(folders), digests=digests, pull=pull_missing, on_progress=on_progress
+    )
+    front, basel, expressions = sort_files(files)
     step = "importing the face model"
     on_progress(Progress(step=step, done=0, total=2, unit="steps"))
     if front is not None:
@@ -176,36 +119,6 @@ def import_bfm(
         vertices=len(written.mean),
         mapped_points=int((written.mesh_vertices >= 0).sum()),
     )
-
-
-def _sort(files: Sequence[Path]) -> tuple[Path | None, Path | None, Path | None]:
-    """Ready-made model, Basel model, expressions: which file is which, by content."""
-    front = basel = expressions = None
-    for path in files:
-        with path.open("rb") as file:
-            is_matlab = file.read(6) == b"MATLAB"
-        if not is_matlab and path.suffix.lower() != ".mat":
-            expressions = path
-            continue
-        names = variable_names(path)
-        if "idBase" in names:
-            front = path
-        elif "shapePC" in names:
-            basel = path
-        else:
-            raise WeightsCorrupt(
-                f"{path} is neither BFM_model_front.mat nor 01_MorphableModel.mat: it has neither "
-                "idBase nor shapePC",
-                hint="give one of these two files",
-            )
-    if front is None and (basel is None or expressions is None):
-        missing = "Exp_Pca.bin" if basel is not None else "01_MorphableModel.mat"
-        raise WeightsError(
-            f"{missing} is missing: the Basel model and the expressions are made into one",
-            hint="pirctl models import bfm 01_MorphableModel.mat Exp_Pca.bin, "
-            "or pirctl models import bfm BFM_model_front.mat",
-        )
-    return front, basel, expressions
 
 
 def from_front(path: Path, mesh_map: IntArray | None) -> FaceModel:

@@ -14,10 +14,10 @@ from pirctl.face.bfm import (
     BASEL_VERTICES,
     EXPRESSION_SOURCE_AXES,
     EXPRESSION_VERTICES,
-    MESH_MAP,
     TRIANGLES,
     VERTICES,
 )
+from pirctl.face.bfm_files import MESH_MAP
 from pirctl.face.landmarks import LANDMARKS_68, MESH_POINTS
 from pirctl.face.model import FaceModel, load_face_model
 

@@ -10,7 +10,8 @@ import torch
 from scipy.io import savemat
 
 from pirctl.errors import WeightsCorrupt, WeightsError, WeightsMissing
-from pirctl.face.bfm import COMPANIONS, MESH_MAP, VERTICES, import_bfm
+from pirctl.face.bfm import VERTICES, import_bfm
+from pirctl.face.bfm_files import COMPANIONS, MESH_MAP
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.progress import Progress
 from tests.face.basel import (
@@ -166,7 +167,7 @@ def test_a_file_cut_short_or_of_another_kind_is_refused(
     path = tmp_path / "BFM_model_front.mat"
     write_front(path, mesh)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(WeightsCorrupt, match="is missing|cannot be read as a MATLAB file"):
+    with pytest.raises(WeightsCorrupt, match=r"is missing|cannot be read as a MATLAB file"):
         import_bfm([path], digests=ANY)
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(512))
     with pytest.raises(WeightsCorrupt, match=r"version 7\.3"):
@@ -178,10 +179,10 @@ def test_a_file_cut_short_or_of_another_kind_is_refused(
 
 def test_half_of_the_sources_names_the_other_half(home: Path, tmp_path: Path) -> None:
     savemat(tmp_path / "01_MorphableModel.mat", {"shapePC": np.zeros((2, 2))})
-    with pytest.raises(WeightsError, match=r"Exp_Pca\.bin is missing"):
+    with pytest.raises(WeightsMissing, match=r"Exp_Pca\.bin is missing"):
         import_bfm([tmp_path / "01_MorphableModel.mat"])
     (tmp_path / "Exp_Pca.bin").write_bytes(bytes(100))
-    with pytest.raises(WeightsError, match=r"01_MorphableModel\.mat is missing"):
+    with pytest.raises(WeightsMissing, match=r"01_MorphableModel\.mat is missing"):
         import_bfm([tmp_path / "Exp_Pca.bin"])
     with pytest.raises(WeightsMissing, match=r"nowhere\.mat does not exist"):
         import_bfm([tmp_path / "nowhere.mat"])
@@ -221,6 +222,13 @@ def test_a_model_that_was_never_imported_says_how_to(home: Path) -> None:
     with pytest.raises(WeightsMissing, match="none was imported yet") as caught:
         load_face_model("bfm")
     assert "pirctl models import bfm BFM_model_front.mat" in (caught.value.hint or "")
+
+
+def test_without_files_what_was_imported_into_the_cache_is_used(home: Path, mesh: Mesh) -> None:
+    (home / "weights").mkdir(parents=True)
+    write_front(home / "weights" / "BFM_model_front.mat", mesh)
+    np.save(home / "weights" / MESH_MAP, mesh.mesh_map)
+    assert import_bfm([], digests=ANY).mapped_points == 460
 
 
 @pytest.mark.shared
