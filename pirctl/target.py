@@ -90,15 +90,18 @@ class Track:
     than "about here".
 
     Attributes:
-        landmarks: (T, L, 2) in pixels of the crop; L is 468 or 478.
+        landmarks: (T, L, 2) in pixels of the crop; L is 468 or 478. As tracked, or the bundled
+            model's vertices where the tracker gave fewer points.
         valid: (T,) whether the frame has a usable face.
         z_id: (I,) identity coefficients in standard deviations.
         z_exp: (T, E) expression coefficients, 1 is full strength.
         R: (T, 3, 3) rotations camera from model.
         t: (T, 3) translations in dm, camera space.
         K: (3, 3) intrinsics in pixels of the crop.
-        error_px: (T,) mean distance of landmarks and fit in pixels of the crop; NaN where not
+        error_px: (T,) mean distance of tracked points and fit in pixels of the crop; NaN where not
             valid.
+        tracked: (T, M, 2) in pixels of the crop, the 68 or 98 points of a sparse tracker; None
+            where `landmarks` are as tracked.
     """
 
     landmarks: FloatArray
@@ -109,9 +112,12 @@ class Track:
     t: FloatArray
     K: FloatArray
     error_px: FloatArray
+    tracked: FloatArray | None = None
 
     def __post_init__(self) -> None:
         frames = len(self.valid)
+        if self.tracked is not None:
+            check_shape("tracked", self.tracked, frames, None, 2)
         check_shape("landmarks", self.landmarks, frames, None, 2)
         check_shape("valid", self.valid, frames)
         check_shape("z_id", self.z_id, None)
@@ -198,7 +204,10 @@ class Target:
             )
         try:
             with safe_open(self.track_path, framework="np") as file:
-                arrays: dict[str, Any] = {name: file.get_tensor(name) for name in _TRACK_NAMES}
+                stored = set(file.keys()) | (set(_TRACK_NAMES) - {"tracked"})
+                arrays: dict[str, Any] = {
+                    name: file.get_tensor(name) for name in _TRACK_NAMES if name in stored
+                }
             arrays["valid"] = arrays["valid"].astype(bool)
             return Track(**arrays)
         except (SafetensorError, ValueError) as error:
@@ -212,7 +221,8 @@ class Target:
         arrays = {}
         for name in _TRACK_NAMES:
             kind = np.uint8 if name == "valid" else np.float32
-            arrays[name] = np.ascontiguousarray(getattr(track, name), dtype=kind)
+            if getattr(track, name) is not None:
+                arrays[name] = np.ascontiguousarray(getattr(track, name), dtype=kind)
         with atomic_file(self.track_path) as temporary:
             # Through memory: its own file writing makes files only their owner may read.
             temporary.write_bytes(save(arrays, metadata={"format": str(FORMAT)}))

@@ -7,7 +7,7 @@ are the subject's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -53,11 +53,34 @@ _FRACTION_BITS = 4
 _NOSE_OUTLINE = (168, 193, 245, 188, 174, 198, *NOSE_BASE, 420, 399, 412, 465, 417)
 
 
+def without_flicker(labels: Iterable[LabelMap]) -> Iterator[LabelMap]:
+    """Label maps without what is seen in a single frame only: per pixel the majority of three.
+
+    A pixel whose frames before and after agree takes their label; where all three differ, as at
+    an edge that moves fast, it keeps its own. The stream is one frame behind.
+
+    Args:
+        labels: (H, W) of consecutive frames.
+
+    Yields:
+        As many, of the same frames; the first and the last are as they were.
+    """
+    stream = iter(labels)
+    before = current = next(stream, None)
+    if before is None or current is None:
+        return
+    for after in stream:
+        # Of the maps as they came: a corrected one would carry its neighbour's label on.
+        yield np.where(before == after, before, current)
+        before, current = current, after
+    yield current
+
+
 class Parser(Protocol):
     """Labels frames of one size, in order, some at a time."""
 
     name: str
-    version: int  # Grows when the same frames get other labels.
+    version: int  # Grows when the same frames get other labels in a target.
 
     def parse(self, frames: Sequence[Frame], landmarks: FloatArray) -> list[LabelMap]:
         """Label maps (H, W) uint8 of frames (H, W, 3) with landmarks (B, L, 2) in their pixels."""
@@ -68,7 +91,7 @@ class GeometryParser:
     """Draws the regions from the landmarks alone."""
 
     name = "geometry"
-    version = 2
+    version = 3
 
     def parse(self, frames: Sequence[Frame], landmarks: FloatArray) -> list[LabelMap]:
         """Label maps (H, W) uint8; of the frames only the size is used."""
@@ -194,7 +217,7 @@ class BisenetParser:
     """
 
     name = "bisenet"
-    version = 1
+    version = 2
 
     def __init__(self, weights: Path, device: str | torch.device = "cpu") -> None:
         network = facexlib_bisenet()(num_class=len(LABELS))

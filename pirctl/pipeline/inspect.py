@@ -29,7 +29,7 @@ from pirctl.face.draw import (
     plot_curves,
     write_image,
 )
-from pirctl.face.landmarks import eye_distance, mouth_opening
+from pirctl.face.landmarks import MESH_POINTS, eye_distance, mouth_opening
 from pirctl.face.masks import MaskPainter
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.media import probe, read_frames
@@ -156,7 +156,8 @@ class _Drawer:
         mesh = project(camera, torch.from_numpy(track.K)).numpy()
         colour = GREEN if track.valid[number] else RED
         drawn = draw_mesh(frame, mesh, self._model.triangles.numpy(), colour)
-        return draw_points(drawn, track.landmarks[number, :468], (255, 255, 255))
+        seen = track.landmarks[:, :MESH_POINTS] if track.tracked is None else track.tracked
+        return draw_points(drawn, seen[number], (255, 255, 255))
 
     def masks(self, number: int, frame: Image) -> Image:
         """The inpainting mask."""

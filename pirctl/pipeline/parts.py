@@ -12,17 +12,19 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
+from pirctl.face.dense import dense_landmarks
 from pirctl.face.fit import fit_clip
 from pirctl.face.landmark_file import Landmarks, fill_gaps, resample_landmarks
-from pirctl.face.landmarks import eye_distance
+from pirctl.face.landmarks import MESH_COUNTS, eye_distance
 from pirctl.face.model import FaceModel
-from pirctl.face.parsing import Parser
+from pirctl.face.parsing import Parser, without_flicker
 from pirctl.face.track import FaceDetector, track_frames
 from pirctl.media import (
     Crop,
@@ -37,6 +39,8 @@ from pirctl.pipeline.reuse import Previous, Source, link
 from pirctl.progress import OnProgress, Progress
 from pirctl.settings import Settings
 from pirctl.target import Target, Track
+
+FloatArray = npt.NDArray[np.float32]
 
 WORST_ERROR = 0.2
 """A frame whose fit misses by more than this fraction of the eyes' distance is not usable."""
@@ -91,16 +95,15 @@ def make_parts(
     tracked = _landmarks(work, points, detector)
     work.crops.append(_crop(work, tracked))
     cropped = crop_from_source(tracked.points, work.crop.rounded(), size_px)
+    mesh = _mesh(work, cropped, tracked.valid)
     with work.step("frames and parsing"):
-        frames = _write_pictures(work, made, cropped, labeller)
-    cropped, valid = cropped[:frames], tracked.valid[:frames]
-    if len(valid) < frames:  # A source that decodes to more frames the second time.
-        cropped = np.concatenate([cropped, np.repeat(cropped[-1:], frames - len(valid), 0)])
-        valid = np.concatenate([valid, np.zeros(frames - len(valid), bool)])
+        frames = _write_pictures(work, made, mesh, labeller)
+    cropped, mesh, valid = (exactly_rows(each, frames) for each in (cropped, mesh, tracked.valid))
+    valid[len(tracked.valid) :] = False
     if with_audio:
         with work.step("sound"):
             _write_sound(work, made, frames)
-    track = _fit(work, cropped, valid)
+    track = _fit(work, cropped, mesh, valid)
     made.write_track(track)
     return frames, track
 
@@ -111,7 +114,8 @@ def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | No
     if work.previous.has("track") and about is not None:
         old = work.previous.target.track()
         crop = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side)
-        whole = source_from_crop(old.landmarks, crop, about.size_px)
+        seen = old.landmarks if old.tracked is None else old.tracked
+        whole = source_from_crop(seen, crop, about.size_px)
         found = Landmarks(
             points=whole, valid=old.valid, width=info.width, height=info.height,
             frame_rate=work.rate,
@@ -162,9 +166,25 @@ def _crop(work: Work, tracked: Landmarks) -> Crop:
     ).rounded()
 
 
-def _write_pictures(
-    work: Work, made: Target, cropped: npt.NDArray[np.float32], labeller: Parser
-) -> int:
+def _mesh(work: Work, cropped: FloatArray, valid: npt.NDArray[np.bool_]) -> FloatArray:
+    """The mesh's points (T, 468 or 478, 2), as tracked or fitted to fewer points."""
+    if cropped.shape[1] in MESH_COUNTS:
+        return cropped
+    if work.previous.has("fit"):
+        return work.previous.target.track().landmarks
+    with work.step("fitting"):
+        settings = work.settings
+        return dense_landmarks(cropped, valid, settings.media.size_px, settings.fit, work.report)
+
+
+def exactly_rows(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """The first rows (count, ...); the last one repeated where a source gave fewer."""
+    # It can decode to more frames the second time.
+    missing = max(0, count - len(rows))
+    return np.concatenate([rows[:count], np.repeat(rows[-1:], missing, 0)])
+
+
+def _write_pictures(work: Work, made: Target, mesh: FloatArray, labeller: Parser) -> int:
     """Write `frames.mkv` and `parsing.mkv`, or take over what holds; returns the frames."""
     old, size_px = work.previous, work.settings.media.size_px
     if old.has("frames") and old.has("parsing") and old.about is not None:
@@ -185,15 +205,28 @@ def _write_pictures(
         if not old.has("frames"):
             archive = stack.enter_context(VideoWriter(made.frames_path, *shape, quality="archive"))
         ahead = stack.enter_context(closing(prefetch(pictures, _QUEUE_FRAMES)))
-        while batch := list(islice(ahead, _PARSER_BATCH)):
-            rows = np.minimum(np.arange(done, done + len(batch)), len(cropped) - 1)
-            for frame, label in zip(batch, labeller.parse(batch, cropped[rows]), strict=True):
-                if archive is not None:
-                    archive.write(frame)
-                labels.write(label)
-            done += len(batch)
-            work.report(Progress(step="cropping and parsing", done=done, total=len(cropped)))
+        for label in without_flicker(_labelled(ahead, archive, mesh, labeller)):
+            labels.write(label)
+            done += 1
+            work.report(Progress(step="cropping and parsing", done=done, total=len(mesh)))
     return done
+
+
+def _labelled(
+    pictures: Iterable[npt.NDArray[np.uint8]],
+    archive: VideoWriter | None,
+    mesh: FloatArray,
+    labeller: Parser,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The label maps of pictures, which are written to `archive` on the way."""
+    stream, done = iter(pictures), 0
+    while batch := list(islice(stream, _PARSER_BATCH)):
+        rows = np.minimum(np.arange(done, done + len(batch)), len(mesh) - 1)
+        for frame, label in zip(batch, labeller.parse(batch, mesh[rows]), strict=True):
+            if archive is not None:
+                archive.write(frame)
+            yield label
+        done += len(batch)
 
 
 def _write_sound(work: Work, made: Target, frames: int) -> None:
@@ -223,7 +256,7 @@ def exactly(
         left -= len(silence)
 
 
-def _fit(work: Work, cropped: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Track:
+def _fit(work: Work, cropped: FloatArray, mesh: FloatArray, valid: npt.NDArray[np.bool_]) -> Track:
     """Fit the face model, or take the fit over."""
     if work.previous.has("fit"):
         return work.previous.target.track()
@@ -232,7 +265,7 @@ def _fit(work: Work, cropped: npt.NDArray[np.float32], valid: npt.NDArray[np.boo
         fit = fit_clip(
             cropped, valid, work.model, settings.media.size_px, settings.fit, work.report
         )
-    limit = WORST_ERROR * np.maximum(eye_distance(cropped), 1.0)
+    limit = WORST_ERROR * np.maximum(eye_distance(mesh), 1.0)
     usable = fit.valid & (np.nan_to_num(fit.error_px, nan=np.inf) < limit)
     if not usable.any():
         raise FaceNotFound(
@@ -240,7 +273,8 @@ def _fit(work: Work, cropped: npt.NDArray[np.float32], valid: npt.NDArray[np.boo
             hint="use a clip that shows the face from the front",
         )
     return Track(
-        landmarks=fill_gaps(cropped, valid),
+        landmarks=fill_gaps(mesh, valid),
+        tracked=None if cropped.shape == mesh.shape else fill_gaps(cropped, valid),
         valid=usable,
         z_id=fit.z_id,
         z_exp=fit.z_exp,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from pirctl.face.parsing import (
     GeometryParser,
     draw_labels,
     to_bisenet_input,
+    without_flicker,
 )
 
 NAMES = {name: number for number, name in enumerate(LABELS)}
@@ -144,3 +146,48 @@ def test_a_file_that_is_not_bisenet_is_called_corrupt(tmp_path: Path) -> None:
     torch.save({"some": torch.zeros(1)}, path)
     with pytest.raises(WeightsCorrupt, match="not the weights of BiSeNet"):
         BisenetParser(path)
+
+
+def test_what_flickers_for_one_frame_is_gone_and_what_moves_stays() -> None:
+    frames = np.zeros((12, 16, 16), np.uint8)
+    frames[:, 2:6, 2:6] = NAMES["hair"]
+    for number in range(12):
+        frames[number, 8:12, number : number + 3] = NAMES["nose"]  # Moves a pixel a frame.
+    frames[5:, 13:15, 10:14] = NAMES["cloth"]  # Comes and stays.
+    clean = frames.copy()
+    frames[4, 2:6, 2:6] = 0  # A hole for one frame.
+    frames[7, 0, 0] = NAMES["skin"]  # A spark for one frame.
+    frames[9, 3, 3] = NAMES["hat"]
+    ours = list(without_flicker(iter(frames)))
+    assert len(ours) == 12
+    np.testing.assert_array_equal(np.stack(ours), clean)
+    assert all(labels.dtype == np.uint8 for labels in ours)
+
+
+def test_flicker_in_every_other_frame_does_not_spread() -> None:
+    frames = np.zeros((9, 2, 2), np.uint8)
+    frames[1::2] = 17
+    ours = np.stack(list(without_flicker(frames)))
+    changes = (np.diff(ours.astype(int), axis=0) != 0).sum()
+    assert changes <= (np.diff(frames.astype(int), axis=0) != 0).sum()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_clips_too_short_to_flicker_are_left_alone(count: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 19, (count, 4, 4)).astype(np.uint8)
+    ours = list(without_flicker(frames))
+    assert len(ours) == count
+    np.testing.assert_array_equal(np.array(ours), np.array(list(frames)))
+
+
+def test_label_maps_are_cleaned_as_a_stream() -> None:
+    taken = []
+
+    def maps() -> Iterator[np.ndarray]:
+        for number in range(6):
+            taken.append(number)
+            yield np.full((2, 2), number, np.uint8)
+
+    stream = without_flicker(maps())
+    assert next(stream).max() == 0
+    assert taken == [0, 1]
