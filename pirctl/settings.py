@@ -81,8 +81,8 @@ class SpeechSettings:
     """`wav2vec2`: a Hugging Face wav2vec 2.0 model; `mel`: log-mel bands, needs no download."""
     model: str = "facebook/wav2vec2-large-960h"
     """Hub id, or a local folder, of the wav2vec 2.0 model."""
-    revision: str = "main"
-    """Git revision of the hub model."""
+    revision: str = ""
+    """Git revision of the hub model; empty: as models/weights.yaml pins it, else `main`."""
     mel_bands: int = 40
     """Mel bands per window of the `mel` encoder."""
     mel_context_frames: int = 8

@@ -7,6 +7,7 @@ names (`features.N`), so that its weight file can be read as it is.
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,9 @@ class PerceptualLoss(nn.Module):
     def _read(self, path: Path) -> None:
         wanted = self.state_dict()
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            # The file of 2017 is older than the format that can be mapped into memory.
+            mapped = zipfile.is_zipfile(path)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
             self.load_state_dict({name: state[name] for name in wanted})
         except (
             OSError,
@@ -84,7 +87,7 @@ class PerceptualLoss(nn.Module):
         ) as error:
             raise WeightsCorrupt(
                 f"{path} is not a state dict of torchvision's VGG16.",
-                hint="pirctl models pull vgg16",
+                hint="pirctl models pull vgg16 --force",
             ) from error
 
     def extract(self, image: Tensor) -> list[Tensor]:

@@ -12,6 +12,7 @@ an attention mask, which the group-norm family could not take.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pirctl.errors import SettingsError, WeightsCorrupt, WeightsMissing
+from pirctl import hub
+from pirctl.catalog import hub_revision
+from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
@@ -145,29 +148,23 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
     import_torchvision()
     from safetensors import SafetensorError
 
-    where = _source(settings.model)
-    options = {} if Path(where).is_dir() else {"revision": settings.revision}
     try:
+        folder = _folder(settings)
         with _quiet_transformers():
-            try:
-                # What is in the cache needs no network, and no waiting for one that is not there.
-                extractor, model = _load(where, local_files_only=True, **options)
-            except OSError:
-                if Path(where).is_dir():
-                    raise
-                extractor, model = _load(where, **options)
-    except (SafetensorError, RuntimeError) as error:
-        raise WeightsCorrupt(
-            f"speech.model {settings.model}: its weights cannot be read: {error}",
-            hint="fetch them again, whole",
-        ) from error
-    except (OSError, ValueError) as error:
+            extractor, model, missing = _load(folder)
+    except WeightsMissing:
+        raise
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise _damaged(settings, str(error).strip().split("\n")[0]) from error
+    except (OSError, ValueError, WeightsError) as error:
         raise WeightsMissing(
-            f"speech.model {settings.model} is neither a folder with a wav2vec 2.0 model in "
-            "safetensors nor in the Hugging Face cache, and it could not be fetched",
+            f"speech.model {settings.model} is neither a folder with a wav2vec 2.0 model nor in "
+            "the Hugging Face cache, and it could not be fetched",
             hint=f"run `hf download {settings.model}` where there is a network, name a local "
             "folder with --set speech.model=FOLDER, or use --set speech.encoder=mel",
         ) from error
+    if missing:
+        raise _damaged(settings, f"{len(missing)} of them are missing, such as {missing[0]}")
     if extractor.sampling_rate != sample_rate_hz:
         raise SettingsError(
             f"speech.model {settings.model} wants {extractor.sampling_rate} Hz, "
@@ -178,24 +175,37 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
     return Wav2VecEncoder(model, normalise, settings, frame_rate, sample_rate_hz)
 
 
-def _load(where: str, **options: Any) -> tuple[Any, Any]:
+def _damaged(settings: SpeechSettings, problem: str) -> WeightsCorrupt:
+    return WeightsCorrupt(
+        f"speech.model {settings.model}: its weights cannot be read: {problem}",
+        hint="fetch them again, whole",
+    )
+
+
+def _load(folder: Path) -> tuple[Any, Any, list[str]]:
+    """Feature extractor and model of a folder, and the names of weights that it lacks."""
     from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-    extractor = Wav2Vec2FeatureExtractor.from_pretrained(where, **options)
-    return extractor, Wav2Vec2Model.from_pretrained(where, use_safetensors=True, **options)
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
+    # Safetensors where there are any; some models of the hub are pickles, read without their code.
+    model, found = Wav2Vec2Model.from_pretrained(
+        folder, local_files_only=True, weights_only=True, output_loading_info=True
+    )
+    # Models that were never trained with masks lack the vector that masking puts in.
+    return extractor, model, sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
 
 
-def _source(model: str) -> str:
-    """A local folder as an absolute path, anything else as a hub id."""
-    folder = Path(model).expanduser()
+def _folder(settings: SpeechSettings) -> Path:
+    """The folder of the model: local, or in the hub's cache, after fetching it if need be."""
+    folder = Path(settings.model).expanduser()
     if folder.is_dir():
-        return str(folder.resolve())
-    if folder.is_absolute() or model.startswith((".", "~")):
+        return folder.resolve()
+    if folder.is_absolute() or settings.model.startswith((".", "~")):
         raise WeightsMissing(
-            f"speech.model {model}: there is no such folder",
+            f"speech.model {settings.model}: there is no such folder",
             hint="name a folder with config.json, preprocessor_config.json and model.safetensors",
         )
-    return model
+    return hub.fetch(settings.model, settings.revision or hub_revision(settings.model))
 
 
 def _receptive_field(config: Any) -> int:

@@ -102,3 +102,14 @@ def test_a_file_that_is_not_vgg16_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_layer_is_named(weights: Path) -> None:
     with pytest.raises(ValueError, match="relu9_9"):
         PerceptualLoss(weights, ["relu9_9"])
+
+
+def test_a_file_in_the_format_of_the_published_one_is_read(weights: Path, tmp_path: Path) -> None:
+    """vgg16-397923af.pth is of 2017: its 3705 bytes beside the numbers leave no room for a zip."""
+    old = tmp_path / "old.pth"
+    state = torch.load(weights, weights_only=True)
+    torch.save(state, old, _use_new_zipfile_serialization=False)
+    loss, expected = PerceptualLoss(old, JOHNSON), PerceptualLoss(weights, JOHNSON)
+    image = torch.rand(1, 3, 16, 16)
+    found = zip(loss.extract(image), expected.extract(image), strict=True)
+    assert all(torch.equal(a, b) for a, b in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 import torch
 from torch.nn import functional
 
+from pirctl import hub
+from pirctl.catalog import hub_revision
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsMissing
 from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
 from pirctl.speech import build_encoder
 from pirctl.speech.level import measure
 from pirctl.speech.wav2vec import Wav2VecEncoder, interpolate
+from tests.hostile import write_hostile
 
 FAMILIES = ("group", "layer")
 
@@ -191,13 +195,59 @@ def test_an_empty_folder_is_a_missing_model(tmp_path: Path) -> None:
         build_encoder(SpeechSettings(model=str(tmp_path)), 25, 16000)
 
 
-def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
-    folder = save_model(tmp_path / "model", "group")
-    weights = folder / "model.safetensors"
+def as_on_the_hub(folder: Path) -> Path:
+    """Turn a saved model into what the hub has of most: a pickle, by the names of older days."""
+    from safetensors.torch import load_file
+
+    state = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        name = name.replace("parametrizations.weight.original0", "weight_g")
+        state["wav2vec2." + name.replace("parametrizations.weight.original1", "weight_v")] = tensor
+    state["lm_head.weight"] = torch.zeros(3, 16)
+    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+def test_a_model_as_it_is_on_the_hub_gives_the_same_features(folder: Path) -> None:
+    before = load(folder)
+    inputs = before.prepare(noise(1), 25)
+    after = load(as_on_the_hub(folder))
+    assert torch.equal(after.prepare(noise(1), 25), inputs)
+    assert torch.equal(after(inputs[None]), before(inputs[None]))
+
+
+def test_a_model_that_lacks_weights_is_not_filled_up_with_noise(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
-    weights.unlink()
-    with pytest.raises(WeightsMissing, match="safetensors"):
+    with pytest.raises(WeightsCorrupt, match="of them are missing, such as"):
         load(folder)
+
+
+def test_a_model_with_code_in_it_is_refused_and_not_run(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    for weights in write_hostile(tmp_path):
+        shutil.copy(weights, folder / "pytorch_model.bin")
+        with pytest.raises(WeightsCorrupt, match="cannot be read"):
+            load(folder)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_hub_model_is_asked_for_at_its_pinned_revision(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def fetch(repository: str, revision: str) -> Path:
+        asked.append((repository, revision))
+        return folder
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    name = "facebook/wav2vec2-xls-r-300m"
+    build_encoder(SpeechSettings(model=name), 25, 16000)
+    build_encoder(SpeechSettings(model=name, revision="v2"), 25, 16000)
+    build_encoder(SpeechSettings(model="somebody/else"), 25, 16000)
+    assert asked == [(name, hub_revision(name)), (name, "v2"), ("somebody/else", "main")]
 
 
 def test_a_truncated_weights_file_is_called_corrupt(tmp_path: Path) -> None:
