@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class TargetAbout:
     """What the target was made from, and how; `target.yaml` holds exactly these fields."""
 
     source: str
-    """Path of the video, as the user gave it."""
+    """Path of the video, absolute."""
     source_sha256: str
     """Hash of the video file."""
     frame_rate: str
@@ -76,6 +76,10 @@ class TargetAbout:
     """Preset named when the target was made."""
     inputs: dict[str, str] = field(default_factory=dict)
     """Digest of what each part was made from; an equal digest means nothing to redo."""
+    source_bytes: int = 0
+    """Size of the video file; with the next field, what tells an unchanged file without hashing."""
+    source_mtime_ns: int = 0
+    """When the video file was last written, nanoseconds since 1970."""
     consent: str = ""
     """Who agreed to the use of this person's likeness, in the user's own words."""
     format: int = FORMAT
@@ -334,7 +338,7 @@ def _read_about(path: Path) -> TargetAbout:
     problems, values = [], {}
     for part in fields(TargetAbout):
         if part.name not in content:
-            if part.name not in ("inputs", "consent", "format"):
+            if part.default is MISSING and part.default_factory is MISSING:
                 problems.append(f"{part.name} is missing")
             continue
         value, kind = content.pop(part.name), kinds[str(part.type)]

@@ -1,12 +1,14 @@
 """The target's own frames in the order in which new speech needs them.
 
-Speech longer than the clip plays the clip forwards and backwards, so that the head never jumps.
-Only a short run of frames is in memory at any time, also when reading backwards.
+Speech longer than the clip plays the clip forwards and backwards, so that the head never jumps,
+or a section of it over and over. Only a short run of frames is in memory at any time, also when
+reading backwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,32 @@ Reader = Callable[..., Iterator[Any]]
 
 BLOCK_FRAMES = 25
 """Frames read at once when going backwards: about a group of pictures of the archive quality."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Which frames are played, and how.
+
+    Attributes:
+        first: number of the first frame.
+        length: frames, at least 1.
+        is_loop: played forwards again and again; otherwise forwards and backwards.
+    """
+
+    first: int
+    length: int
+    is_loop: bool = False
+
+
+def read_section(
+    path: Path, section: Section, count: int, *, reader: Reader = read_frames
+) -> Generator[tuple[int, Frame], None, None]:
+    """Yield `count` pairs of frame number and frame of a section; see `read_ping_pong`."""
+    first, length = section.first, section.length
+    if section.is_loop:
+        yield from islice(_over_and_over(path, first, length, reader), count)
+    else:
+        yield from read_ping_pong(path, first=first, length=length, count=count, reader=reader)
 
 
 def ping_pong(length: int, count: int) -> Iterator[int]:
@@ -59,17 +87,26 @@ def read_ping_pong(
 def _endless(
     path: Path, length: int, first: int, reader: Reader
 ) -> Generator[tuple[int, Frame], None, None]:
+    if length == 1:
+        still = list(_forwards(path, first, first + 1, reader))
+        while True:
+            yield from still
     start, stop = 0, length
     while True:
         yield from _forwards(path, first + start, first + stop, reader)
-        if length == 1:
-            continue
         for end in range(length - 1, 0, -BLOCK_FRAMES):
             begin = max(0, end - BLOCK_FRAMES)
             block = list(_forwards(path, first + begin, first + end, reader))
             while block:
                 yield block.pop()
         start = 1  # frame 0 was the last one of the way back
+
+
+def _over_and_over(
+    path: Path, first: int, length: int, reader: Reader
+) -> Generator[tuple[int, Frame], None, None]:
+    while True:
+        yield from _forwards(path, first, first + length, reader)
 
 
 def _forwards(

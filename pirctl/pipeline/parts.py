@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -106,6 +106,17 @@ def make_parts(
     track = _fit(work, cropped, mesh, valid)
     made.write_track(track)
     return frames, track
+
+
+def fit_source(work: Work, points: Landmarks | None, detector: FaceDetector | None) -> Track:
+    """Track and fit a video whose pictures and sound are not kept; arguments as `make_parts`."""
+    tracked = _landmarks(work, points, detector)
+    if points is not None:  # Its rows go a little beyond the pictures.
+        frames = expected_frames(work.source.info, work.rate) or len(tracked.valid)
+        tracked = replace(tracked, points=tracked.points[:frames], valid=tracked.valid[:frames])
+    work.crops.append(_crop(work, tracked))
+    cropped = crop_from_source(tracked.points, work.crop.rounded(), work.settings.media.size_px)
+    return _fit(work, cropped, _mesh(work, cropped, tracked.valid), tracked.valid)
 
 
 def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | None) -> Landmarks:

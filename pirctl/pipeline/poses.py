@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pirctl.face.landmarks import mouth_opening
+from pirctl.pipeline.footage import Section
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 
 FloatArray = NDArray[np.float32]
 
+Pose = Literal["original", "loop", "still"]
+
 _REST_SHARE = 0.1  # of the frames: those with the mouth most closed
+_SEAM_CANDIDATES = 1500  # frames tried on either side of a loop's seam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,3 +99,44 @@ def mean_expression(track: Track, frames: int | None = None) -> FloatArray:
     """The person's mean expression (E,) over the valid frames (the first `frames` only)."""
     valid = track.valid[:frames]
     return np.asarray(track.z_exp[:frames][valid].mean(axis=0), dtype=np.float32)
+
+
+def choose_section(track: Track, pose: Pose) -> Section:
+    """Choose which of the target's frames are shown.
+
+    Args:
+        track: the target's track.
+        pose: `original`, the whole clip; `still`, the one frame that is most like all others;
+            `loop`, the section, a third of the clip or longer, whose end goes over into its
+            beginning with the least jump of head and face.
+    """
+    whole = Section(first=0, length=track.frames)
+    valid = np.flatnonzero(track.valid)
+    if pose == "original" or not len(valid):
+        return whole
+    # Rows of R are how far the ends of a head's axes move, so all of this is about decimetres.
+    # Depth is measured worse than the rest, and expression counts as far as it moves points.
+    place = track.t * np.array([1, 1, 0.3], np.float32)
+    state = np.concatenate([track.R.reshape(-1, 9), place, 0.2 * track.z_exp], axis=1)
+    if pose == "still":
+        apart = np.linalg.norm(state[valid] - np.median(state[valid], axis=0), axis=1)
+        return Section(first=int(valid[np.argmin(apart)]), length=1)
+    return _loop(state, track.valid, whole)
+
+
+def _loop(state: FloatArray, valid: NDArray[np.bool_], whole: Section) -> Section:
+    """The section [i, j) where frames i and i+1 are most like j and j+1: they move alike too."""
+    ready = np.flatnonzero(valid[:-1] & valid[1:])
+    third = whole.length // 3
+    starts, ends = _spread(ready[ready < third]), _spread(ready[ready >= 2 * third])
+    if not len(starts) or not len(ends):
+        return Section(first=0, length=whole.length, is_loop=True)
+    pairs = np.concatenate([state[:-1], state[1:]], axis=1)
+    first, last = pairs[starts], pairs[ends]
+    apart = (first**2).sum(1)[:, None] + (last**2).sum(1) - 2 * first @ last.T
+    i, j = np.unravel_index(int(np.argmin(apart)), apart.shape)
+    return Section(first=int(starts[i]), length=int(ends[j] - starts[i]), is_loop=True)
+
+
+def _spread(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return numbers[:: 1 + len(numbers) // _SEAM_CANDIDATES]

@@ -1,7 +1,7 @@
 """From a video of a speaker to a target folder: track, crop, fit, label.
 
-This module checks the inputs, chooses tracker and parser, and puts the folder in place when all
-its parts (`parts`) are complete. A second run redoes only what changed (`reuse`).
+This module checks the inputs and puts the folder in place when all its parts (`parts`) are
+complete. A second run redoes only what changed (`reuse`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from pirctl.catalog import find_weights
-from pirctl.errors import MediaError, WeightsMissing
+from pirctl.errors import MediaError, SettingsError
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
 from pirctl.face.landmarks import eye_distance
 from pirctl.face.model import load_face_model
-from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
-from pirctl.face.track import FaceDetector, MediapipeDetector
+from pirctl.face.track import FaceDetector
 from pirctl.files import atomic_folder, check_writable
 from pirctl.media import MediaInfo, expected_frames, probe
+from pirctl.pipeline.observers import ParserName, TrackerName, choose_detector, choose_parser
 from pirctl.pipeline.parts import Work, make_parts
 from pirctl.pipeline.reuse import Previous, Source, file_digest, part_digests
 from pirctl.progress import OnProgress, ignore_progress
@@ -87,9 +86,10 @@ def preprocess(
     workspace: Path | str | None = None,
     settings: Settings | None = None,
     preset: str = "",
+    tracker: TrackerName | None = None,
     tracker_model: Path | None = None,
     landmarks: Path | None = None,
-    parser: Literal["bisenet", "geometry"] | None = None,
+    parser: ParserName | None = None,
     parser_weights: Path | None = None,
     with_audio: bool = True,
     consent: str = "",
@@ -106,20 +106,22 @@ def preprocess(
         workspace: root of the targets; None is PIRCTL_WORKSPACE, else `./targets`.
         settings: sizes and weights; None takes the defaults.
         preset: its name, for the record.
+        tracker: who finds the face; None is MediaPipe.
         tracker_model: MediaPipe's `face_landmarker.task`; None looks in the cache.
-        landmarks: a landmark file to use in place of the tracker.
+        landmarks: a landmark file to use in place of a tracker.
         parser: who labels the pixels; None is BiSeNet, which needs its weights.
         parser_weights: `parsing_bisenet.pth`; None looks in the cache.
         with_audio: whether to keep the sound, which training needs.
         consent: who agreed, for the record.
         force: make everything anew, also from another video, and drop trained stages.
-        device: for BiSeNet; None is a GPU if there is one.
-        detector: finds faces in place of MediaPipe.
+        device: for facexlib's networks; None is a GPU if there is one.
+        detector: finds faces in place of the tracker that is named.
         on_progress: called after every frame.
 
     Raises:
         FaceNotFound: no usable face in any frame.
         MediaError: not a video, no sound, or landmarks of another video.
+        SettingsError: two trackers, or a model file for the wrong one.
         TargetError: bad name, or the folder holds something that would be lost.
         WeightsMissing: the tracker's or the parser's model is not there.
     """
@@ -127,6 +129,11 @@ def preprocess(
     target = Target(
         workspace_folder(workspace) / (check_name(name) if name else name_from_video(video))
     )
+    if landmarks is not None and (tracker or tracker_model):
+        raise SettingsError(
+            "--landmarks gives the points, so there is nothing for a tracker to do",
+            hint="leave out --landmarks, or --tracker and --tracker-model",
+        )
     info = _checked(video, with_audio=with_audio)
     model = load_face_model()
     source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
@@ -137,12 +144,14 @@ def preprocess(
                 points, landmarks, width=info.width, height=info.height, frames=info.frames
             )
         elif detector is None:
-            detector = stack.enter_context(closing(_default_detector(tracker_model)))
-        labeller = _choose_parser(parser, parser_weights, device)
-        tracker = "file" if points is not None else detector.name if detector else ""
-        parts = part_digests(source, settings, model, tracker, landmarks, labeller, with_audio)
+            detector = choose_detector(tracker, tracker_model, device)
+            stack.enter_context(closing(detector))
+        labeller = choose_parser(parser, parser_weights, device)
+        tracked_by = "file" if points is not None else detector.name if detector else ""
+        parts = part_digests(source, settings, model, tracked_by, landmarks, labeller, with_audio)
         previous = Previous.of(target, parts, source, force=force)
         if previous.is_complete:
+            _remember_place(target, source)
             return _report(target, target.about.frames, target.track(), {}, tuple(parts))
         check_writable(target.folder, needed_bytes=_needed_bytes(info, settings))
         work = Work(
@@ -153,7 +162,7 @@ def preprocess(
             frames, track = make_parts(
                 work, made, points, detector, labeller, with_audio=with_audio
             )
-            about = _about(work, preset, tracker, labeller.name, parts, frames)
+            about = _about(work, preset, tracked_by, labeller.name, parts, frames)
             made.write_about(replace(about, has_audio=with_audio, consent=consent))
             previous.keep_stages(made)
     return _report(target, frames, track, work.seconds, previous.reusable)
@@ -171,29 +180,21 @@ def _checked(video: Path, *, with_audio: bool) -> MediaInfo:
     return info
 
 
-def _default_detector(model: Path | None) -> MediapipeDetector:
-    try:
-        return MediapipeDetector(model or find_weights("face_landmarker"))
-    except WeightsMissing as error:
-        raise WeightsMissing(
-            error.message,
-            hint="pirctl models pull face_landmarker, or --tracker-model FILE, "
-            "or give points with --landmarks FILE",
-        ) from error
+def _remember_place(target: Target, source: Source) -> None:
+    """Note where the video is now: it may have been moved since."""
+    moved = replace(target.about, **_place(source.video))
+    if moved != target.about:
+        target.write_about(moved)
 
 
-def _choose_parser(name: str | None, weights: Path | None, device: str | None) -> Parser:
-    if name == "geometry":
-        return GeometryParser()
-    try:
-        path = weights or find_weights("bisenet")
-    except WeightsMissing as error:
-        raise WeightsMissing(
-            error.message, hint="pirctl models pull bisenet, or --parser geometry, which needs none"
-        ) from error
-    from pirctl.device import select_device
-
-    return BisenetParser(path, select_device(device))
+def _place(video: Path) -> dict[str, Any]:
+    state = video.stat()
+    return {
+        # Absolute, because reenact may be called from another folder.
+        "source": str(video.absolute()),
+        "source_bytes": state.st_size,
+        "source_mtime_ns": state.st_mtime_ns,
+    }
 
 
 def _needed_bytes(info: MediaInfo, settings: Settings) -> int:
@@ -207,7 +208,7 @@ def _about(
 ) -> TargetAbout:
     info = work.source.info
     return TargetAbout(
-        source=str(work.source.video),
+        **_place(work.source.video),
         source_sha256=work.source.sha256,
         frame_rate=str(info.frame_rate or work.rate),
         source_width=info.width,

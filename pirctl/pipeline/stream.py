@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +20,9 @@ from pirctl.pipeline.poses import drive
 T = TypeVar("T")
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+
+Edit = Callable[[FloatArray], FloatArray]
+"""Changes the expressions (t, E) of the next t frames; called for every frame, in order."""
 
 QUEUE_BATCHES = 2
 """Batches decoded ahead of the networks, and painted ahead of the encoder."""
@@ -77,6 +80,7 @@ def paint_stream(
     mouth_axes: Sequence[int],
     *,
     batch_size: int,
+    edit: Edit | None = None,
     watch: Stopwatch | None = None,
 ) -> Generator[PaintedFrame, None, None]:
     """Repaint footage with a stream of expressions; as many frames as the shorter one has.
@@ -87,6 +91,7 @@ def paint_stream(
         expressions: chunks (t, E) of expressions, one row per frame.
         mouth_axes: indices of the axes that the expressions move; the others stay the footage's.
         batch_size: frames painted at once.
+        edit: changes what is shown; nothing is changed if None.
         watch: is told where the time goes.
     """
     watch = watch or Stopwatch()
@@ -102,7 +107,7 @@ def paint_stream(
             if not speech:
                 return
             with watch.part("painting"):
-                frames = _paint(painter, batch, np.stack(speech), mouth_axes)
+                frames = _paint(painter, batch, np.stack(speech), mouth_axes, edit)
             for number, frame, mask in zip(batch.numbers, frames, batch.masks, strict=False):
                 yield PaintedFrame(
                     number=number,
@@ -113,12 +118,18 @@ def paint_stream(
 
 
 def _paint(
-    painter: Painter, batch: _Batch, speech: FloatArray, mouth_axes: Sequence[int]
+    painter: Painter,
+    batch: _Batch,
+    speech: FloatArray,
+    mouth_axes: Sequence[int],
+    edit: Edit | None,
 ) -> ByteArray:
     numbers, count = batch.numbers[: len(speech)], len(speech)
+    z_exp = drive(painter.track.z_exp[numbers], speech, mouth_axes)
+    if edit is not None:
+        z_exp = edit(z_exp)
     if not painter.track.valid[numbers].any():
         return batch.frames[:count]
-    z_exp = drive(painter.track.z_exp[numbers], speech, mouth_axes)
     return painter.paint(numbers, batch.frames[:count], z_exp, batch.masks[:count])
 
 
