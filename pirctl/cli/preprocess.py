@@ -13,6 +13,13 @@ from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 
 
+class TrackerName(StrEnum):
+    """Who finds the face."""
+
+    MEDIAPIPE = "mediapipe"
+    FACEXLIB = "facexlib"
+
+
 class ParserName(StrEnum):
     """Who labels the pixels."""
 
@@ -28,8 +35,15 @@ def preprocess(
     ] = None,
     preset: Annotated[str, typer.Option(help="Preset name or YAML file, for the sizes.")] = "paper",
     overrides: options.Set = None,
+    tracker: Annotated[
+        TrackerName | None,
+        typer.Option(
+            help="'mediapipe': 478 points, fast on a CPU; 'facexlib': RetinaFace and AWING, 98 "
+            "points, for a GPU. Either needs its weights.  [default: mediapipe]"
+        ),
+    ] = None,
     landmarks: Annotated[
-        Path | None, typer.Option(help="Landmark file to use in place of the tracker.")
+        Path | None, typer.Option(help="Landmark file to use in place of a tracker.")
     ] = None,
     tracker_model: Annotated[
         Path | None,
@@ -78,6 +92,7 @@ def preprocess(
             workspace=workspace,
             settings=settings,
             preset=preset,
+            tracker=tracker.value if tracker else None,
             tracker_model=tracker_model,
             landmarks=landmarks,
             parser=parser.value if parser else None,

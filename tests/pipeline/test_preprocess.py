@@ -9,13 +9,28 @@ import numpy as np
 import pytest
 import torch
 
-from pirctl.errors import DecodeError, FaceNotFound, MediaError, TargetError, WeightsMissing
+from pirctl.errors import (
+    DecodeError,
+    FaceNotFound,
+    MediaError,
+    SettingsError,
+    TargetError,
+    WeightsMissing,
+)
 from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
 from pirctl.face.crop import source_from_crop
 from pirctl.face.landmark_file import Landmarks, write_landmark_file
-from pirctl.face.landmarks import eye_distance
+from pirctl.face.landmarks import (
+    _WFLW,
+    LANDMARKS_68,
+    LIPS_INNER,
+    LIPS_OUTER,
+    eye_distance,
+    mouth_opening,
+)
 from pirctl.face.model import load_face_model
 from pirctl.media import Crop, VideoWriter, probe, read_frames, read_sound, write_sound
+from pirctl.pipeline.inspect import inspect
 from pirctl.pipeline.parts import exactly
 from pirctl.pipeline.preprocess import PreprocessReport, preprocess
 from pirctl.settings import MediaSettings, Settings
@@ -269,6 +284,63 @@ def test_landmarks_from_a_file_are_those_of_the_frames_kept(tmp_path: Path) -> N
     np.testing.assert_allclose(back, true_points()[kept], atol=0.01)
 
 
+def wflw_points() -> np.ndarray:
+    """The true points as a tracker of 98 points gives them: (T, 98, 2)."""
+    ibug = true_points()[:, list(LANDMARKS_68)]
+    points = np.repeat(ibug[:, 30:31], 98, axis=1)
+    for number, (first, second) in enumerate(_WFLW):
+        points[:, [first, second]] = ibug[:, number : number + 1]
+    return points
+
+
+class SparseFace(KnownFace):
+    """Knows only the 98 points."""
+
+    name = "facexlib"
+    points = 98
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.truth = wflw_points()
+
+
+def test_a_tracker_of_98_points_gives_a_target_with_a_whole_mesh(tmp_path: Path) -> None:
+    video = make_clip(tmp_path)
+    report = run(video, tmp_path, detector=SparseFace())
+    target, track = report.target, report.target.track()
+    assert target.about.tracker == "facexlib"
+    assert report.unusable_frames == ()
+    assert report.error_percent < 1.5
+    crop = Crop(x=target.about.crop_x, y=target.about.crop_y, side=target.about.crop_side)
+    assert track.tracked is not None
+    seen = source_from_crop(track.tracked, crop, target.about.size_px)
+    np.testing.assert_allclose(seen, wflw_points(), atol=0.02)
+    # The points in between are as good as the fit.
+    mesh = source_from_crop(track.landmarks, crop, target.about.size_px)
+    assert mesh.shape == (FRAMES, 468, 2)
+    apart = np.linalg.norm(mesh - true_points(), axis=-1) / eye_distance(true_points())[:, None]
+    assert apart.mean() < 0.03
+    assert apart[:, list(LIPS_INNER + LIPS_OUTER)].mean() < 0.03
+    truth = mouth_opening(true_points())
+    assert np.corrcoef(mouth_opening(track.landmarks), truth)[0, 1] > 0.95
+    x, y = track.landmarks[3, [0, 17]].mean(0)
+    labels = next(read_frames(target.parsing_path, start_frame=3, frames=1, gray=True))
+    assert labels[int(y), int(x)] in (11, 12, 13)
+
+    # Another size is made from what the tracker saw, without tracking and without loss.
+    larger = replace(SETTINGS, media=MediaSettings(size_px=80))
+    detector = SparseFace()
+    second = run(video, tmp_path, settings=larger, detector=detector)
+    assert detector.looks == 0
+    about = second.target.about
+    crop = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side)
+    tracked = second.target.track().tracked
+    assert tracked is not None
+    np.testing.assert_allclose(source_from_crop(tracked, crop, 80), wflw_points(), atol=0.02)
+    pictures = inspect(second.target).pictures
+    assert all(path.stat().st_size > 0 for path in pictures)
+
+
 def test_landmarks_of_another_video_are_refused(tmp_path: Path) -> None:
     video, points = make_clip(tmp_path), landmark_file(tmp_path, Fraction(25), frames=40)
     with pytest.raises(MediaError, match="40 frames, the video has 24"):
@@ -282,7 +354,23 @@ def test_missing_weights_name_what_to_type(tmp_path: Path) -> None:
     assert "--parser geometry" in (caught.value.hint or "")
     with pytest.raises(WeightsMissing) as caught:
         run(video, tmp_path, detector=None)
-    assert "pirctl models pull face_landmarker" in (caught.value.hint or "")
+    hint = caught.value.hint or ""
+    assert "pirctl models pull face_landmarker" in hint
+    assert "--landmarks FILE" in hint
+    with pytest.raises(WeightsMissing) as caught:
+        run(video, tmp_path, detector=None, tracker="facexlib")
+    hint = caught.value.hint or ""
+    assert "pirctl models pull retinaface_resnet50" in hint
+    assert "--tracker mediapipe" in hint
+    assert "--landmarks FILE" in hint
+
+
+def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    video, points = make_clip(tmp_path), landmark_file(tmp_path, Fraction(25))
+    with pytest.raises(SettingsError, match="nothing for a tracker to do"):
+        run(video, tmp_path, landmarks=points, tracker="facexlib")
+    with pytest.raises(SettingsError, match="is MediaPipe's model"):
+        run(video, tmp_path, detector=None, tracker="facexlib", tracker_model=points)
 
 
 def test_sound_is_cut_or_continued_with_silence() -> None:

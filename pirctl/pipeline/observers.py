@@ -1,0 +1,72 @@
+"""Choose who looks at the frames: the tracker that finds the face, the parser that labels pixels.
+
+Nothing falls back silently: what is not there is an error that names every way out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pirctl.catalog import find_weights
+from pirctl.device import select_device
+from pirctl.errors import SettingsError, WeightsMissing
+from pirctl.face.facexlib_tracker import FacexlibDetector
+from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
+from pirctl.face.track import FaceDetector, MediapipeDetector
+
+TrackerName = Literal["mediapipe", "facexlib"]
+ParserName = Literal["bisenet", "geometry"]
+
+
+def choose_detector(
+    name: TrackerName | None, model: Path | None, device: str | None
+) -> FaceDetector:
+    """The tracker's detector.
+
+    Args:
+        name: None is MediaPipe.
+        model: MediaPipe's model file; None looks in the cache.
+        device: for facexlib's networks; None is a GPU if there is one.
+
+    Raises:
+        SettingsError: a model file for a tracker that takes none.
+        WeightsMissing: a model file is not there.
+    """
+    if name == "facexlib":
+        if model is not None:
+            raise SettingsError(
+                f"--tracker-model {model} is MediaPipe's model, and the tracker is facexlib",
+                hint="pirctl models import retinaface_resnet50 FILE, and awing likewise",
+            )
+        ways = "--tracker mediapipe, or give points with --landmarks FILE"
+        files = [_find(weights, ways) for weights in ("retinaface_resnet50", "awing")]
+        return FacexlibDetector(*files, device=select_device(device))
+    ways = "--tracker-model FILE, or give points with --landmarks FILE"
+    return MediapipeDetector(model or _find("face_landmarker", ways))
+
+
+def choose_parser(name: ParserName | None, weights: Path | None, device: str | None) -> Parser:
+    """The parser; None is BiSeNet.
+
+    Args:
+        name: who labels.
+        weights: BiSeNet's; None looks in the cache.
+        device: for BiSeNet; None is a GPU if there is one.
+
+    Raises:
+        WeightsMissing: BiSeNet's weights are not there.
+    """
+    if name == "geometry":
+        return GeometryParser()
+    path = weights or _find("bisenet", "--parser geometry, which needs none")
+    return BisenetParser(path, select_device(device))
+
+
+def _find(name: str, ways_out: str) -> Path:
+    try:
+        return find_weights(name)
+    except WeightsMissing as error:
+        raise WeightsMissing(
+            error.message, hint=f"pirctl models pull {name}, or {ways_out}"
+        ) from error
