@@ -95,6 +95,37 @@ def fit_clip(
         ValueError: shapes that do not fit.
     """
     settings = settings or FitSettings()
+    tracked, index = usable_frames(landmarks, valid)
+    points, rows, places = match_points(torch.from_numpy(tracked[index]), model)
+    right, left = (int((places == corner).nonzero()[0]) for corner in mesh.EYE_OUTER_CORNERS)
+    eyes_px = float(mesh.eye_distance(points, right, left).quantile(0.8))
+    with torch.no_grad():
+        problem = _pose_problem(rows, places, model, float(size_px), eyes_px, settings)
+        state = start(points, problem)
+        chosen = _spread(state, settings.identity_frames)
+        known = solve_identity(points[chosen[::5]], state.frames(chosen[::5]), problem, 6)
+        problem = _with_noise(problem, points[chosen[::5]], known)
+        state = _settle(points, _with_identity(state, known), problem, chosen)
+        state, error = _all_frames(points, index, state, problem, on_progress)
+        fitted = ClipFit(
+            z_id=state.z_id.numpy(),
+            z_exp=state.z_exp.numpy(),
+            R=state.R.numpy(),
+            t=state.t.numpy(),
+            K=intrinsics(state.log_focal.exp(), size_px).numpy(),
+            valid=np.ones(len(index), dtype=bool),
+            error_px=error.numpy(),
+        )
+        return fill_clip(fitted, index, len(tracked))
+
+
+def usable_frames(landmarks: Any, valid: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """The landmarks (T, L, 2) as float32, and the numbers of the frames that have a face.
+
+    Raises:
+        FaceNotFound: none has.
+        ValueError: shapes that do not fit.
+    """
     tracked = np.asarray(landmarks, dtype=np.float32)
     check_shape("landmarks", tracked, None, None, 2)
     usable = np.asarray(valid, dtype=bool)
@@ -106,22 +137,19 @@ def fit_clip(
             f"none of the {len(usable)} frames has a usable face",
             hint="choose a clip in which the face is seen from the front",
         )
-    points, rows, places = _match(torch.from_numpy(tracked[index]), model)
-    right, left = (int((places == corner).nonzero()[0]) for corner in mesh.EYE_OUTER_CORNERS)
-    eyes_px = float(mesh.eye_distance(points, right, left).quantile(0.8))
-    with torch.no_grad():
-        problem = _pose_problem(rows, places, model, float(size_px), eyes_px, settings)
-        state = start(points, problem)
-        chosen = _spread(state, settings.identity_frames)
-        known = solve_identity(points[chosen[::5]], state.frames(chosen[::5]), problem, 6)
-        problem = _with_noise(problem, points[chosen[::5]], known)
-        state = _settle(points, _with_identity(state, known), problem, chosen)
-        state, error = _all_frames(points, index, state, problem, on_progress)
-    return _fill(state, index, len(usable), error, float(size_px))
+    return tracked, index
 
 
-def _match(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor, Tensor]:
-    """The landmarks the model has, the vertices they belong to, and their places on the mesh."""
+def match_points(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor, Tensor]:
+    """The landmarks the model has, the vertices they belong to, and their places on the mesh.
+
+    Args:
+        points: (T, L, 2), L as for `fit_clip`.
+        model: the face model.
+
+    Returns:
+        (T, N, 2) points, (N,) vertices of the model, and (N,) points of the MediaPipe mesh.
+    """
     count, places = points.shape[1], torch.tensor(mesh.LANDMARKS_68)
     if count == 98:
         return mesh.landmarks_68_from_98(points), model.landmarks_68, places
@@ -230,31 +258,35 @@ def _all_frames(
     return joined, torch.cat(errors)
 
 
-def _fill(
-    state: State, index: npt.NDArray[np.int64], frames: int, error: Tensor, size_px: float
-) -> ClipFit:
-    """Interpolate the frames that were not fitted; before the first and after the last, hold."""
+def fill_clip(fitted: ClipFit, index: npt.NDArray[np.int64], frames: int) -> ClipFit:
+    """A clip of which some frames were fitted; the others are interpolated, at the ends held.
+
+    Args:
+        fitted: the frames that were fitted, one after the other.
+        index: (N,) their numbers, ascending.
+        frames: length T of the clip.
+    """
     moments = np.arange(frames)
     right = np.clip(np.searchsorted(index, moments), 0, len(index) - 1)
     left = np.maximum(right - (index[right] > moments), 0)
     span = np.maximum(index[right] - index[left], 1)
-    share = torch.from_numpy(np.clip((moments - index[left]) / span, 0, 1)).float()[:, None]
+    share = np.clip((moments - index[left]) / span, 0, 1).astype(np.float32)[:, None]
 
-    def between(values: Tensor) -> Tensor:
-        return values[left] * (1 - share) + values[right] * share
+    def between(values: FloatArray) -> FloatArray:
+        mixed: FloatArray = values[left] * (1 - share) + values[right] * share
+        return mixed
 
-    turn = vector_from_rotation(state.R[right] @ state.R[left].transpose(1, 2))
-    R = rotation_from_vector(turn * share) @ state.R[left]
+    R = torch.from_numpy(fitted.R)
+    turn = vector_from_rotation(R[right] @ R[left].transpose(1, 2))
     error_px = np.full(frames, np.nan, dtype=np.float32)
-    error_px[index] = error.numpy()
+    error_px[index] = fitted.error_px
     valid = np.zeros(frames, dtype=bool)
     valid[index] = True
-    return ClipFit(
-        z_id=state.z_id.numpy(),
-        z_exp=between(state.z_exp).numpy(),
-        R=R.numpy(),
-        t=between(state.t).numpy(),
-        K=intrinsics(state.log_focal.exp(), size_px).numpy(),
+    return replace(
+        fitted,
+        z_exp=between(fitted.z_exp),
+        R=(rotation_from_vector(turn * torch.from_numpy(share)) @ R[left]).numpy(),
+        t=between(fitted.t),
         valid=valid,
         error_px=error_px,
     )
