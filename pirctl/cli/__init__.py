@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from pirctl import __version__
-from pirctl.cli import bench, demo, evaluate, inspect, models, preprocess, reenact, train
+from pirctl.cli import bench, demo, doctor, evaluate, inspect, models, preprocess, reenact, train
 from pirctl.errors import PirctlError
 
 app = typer.Typer(
@@ -56,6 +56,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.command("inspect")(inspect.inspect)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 
 

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pirctl import catalog, download
+from pirctl.weights import WeightsEntry
+from tests.cli.conftest import Command
+from tests.weights_server import CONTENT, Site, site
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A server that has `toy`; the catalogue has `toy`, `gone` and `form`."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("PIRCTL_MIRROR", raising=False)
+    monkeypatch.setattr(download, "_PAUSES_S", (0.0,))
+    with site() as served:
+        entries: list[WeightsEntry] = [
+            served.entry(),
+            served.entry(name="gone", file="gone.bin", url=f"{served.address}/gone.bin"),
+            served.entry(
+                name="form", file="form.bin", url=None, sha256=None, obtain="manual",
+                steps="sign the form", why="a form must be signed",
+            ),
+        ]  # fmt: skip
+        named = {entry.name: entry for entry in entries}
+        monkeypatch.setattr(catalog, "weights_entries", lambda: named)
+        yield served
+
+
+def test_list_tells_state_size_use_and_licence(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "list")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.splitlines()[0].split() == ["toy", "missing", "1.5", "MB", "tests"]
+    assert "licence: none" in outcome.out
+    assert "by hand: sign the form" in outcome.out
+    pirctl("models", "pull", "toy")
+    toy, gone, form = json.loads(pirctl("models", "list", "--json").out)
+    assert (toy["name"], toy["state"], toy["here"]) == ("toy", "here", True)
+    assert toy["path"].endswith("weights/toy.bin")
+    assert (gone["state"], form["state"], form["why"]) == (
+        "missing", "missing", "a form must be signed",
+    )  # fmt: skip
+
+
+def test_the_real_list_is_shown(pirctl: Command) -> None:
+    listed = json.loads(pirctl("models", "list", "--json").out)
+    assert [one["name"] for one in listed] == list(catalog.weights_entries())
+    assert {"url", "sha256", "bytes", "licence", "licence_url", "needed_by", "why"} <= set(
+        listed[0]
+    )
+
+
+def test_pull_prints_the_path_and_how_fast_it_went(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "pull", "toy")
+    assert outcome.status == 0
+    assert Path(outcome.out.strip()).read_bytes() == CONTENT
+    assert "toy: licence none" in outcome.err
+    assert "fetching toy: 0.0/1.5 MB" in outcome.err
+    assert "MB/s" in outcome.err
+    outcome = pirctl("models", "pull", "toy", "--quiet", "--json")
+    assert outcome.err == ""
+    (result,) = json.loads(outcome.out)
+    assert (result["name"], result["error"]) == ("toy", None)
+
+
+def test_pull_goes_on_after_a_failure_and_ends_with_1(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "pull", "gone", "form", "toy", "-q")
+    assert outcome.status == 1
+    assert outcome.out.strip().endswith("toy.bin")
+    assert "error: there is no gone at http" in outcome.err
+    assert "hint: sign the form" in outcome.err
+    assert "error: 2 model files failed: gone, form" in outcome.err
+    outcome = pirctl("models", "pull", "gone", "toy", "-q", "--json")
+    gone, toy = json.loads(outcome.out)
+    assert outcome.status == 1
+    assert "there is no gone" in gone["error"]
+    assert toy["error"] is None
+
+
+def test_pull_asks_a_mirror(pirctl: Command, served: Site) -> None:
+    served.paths = ("/m/gone.bin",)
+    outcome = pirctl("models", "pull", "gone", "-q", "--mirror", f"{served.address}/m")
+    assert outcome.status == 0
+    outcome = pirctl("models", "pull", "toy", "gone", "--mirror", "mirror.example")
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-2] == "error: the mirror 'mirror.example' is no address"
+
+
+def test_pull_knows_its_names_before_it_fetches(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "pull", "toy", "../toy")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "there is no model file '../toy'" in outcome.err
+    assert not served.asked
+
+
+def test_verify_reads_every_byte_again(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "verify")
+    assert (outcome.status, outcome.out) == (0, "")
+    assert "no model files are in the cache" in outcome.err
+    path = Path(pirctl("models", "pull", "toy", "-q").out.strip())
+    form = path.with_name("form.bin")
+    form.write_bytes(CONTENT)
+    outcome = pirctl("models", "verify", "-q")
+    assert outcome.status == 0
+    assert [line.split()[:2] for line in outcome.out.splitlines()] == [
+        ["toy", "right"], ["form", "unknown"],
+    ]  # fmt: skip
+    assert "a form must be signed" in outcome.out
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(CONTENT[::-1])
+    import os
+
+    os.utime(path, ns=times)  # Looks as it did; only the bytes tell.
+    assert json.loads(pirctl("models", "list", "--json").out)[0]["state"] == "here"
+    outcome = pirctl("models", "verify", "--json", "-q")
+    assert outcome.status == 1
+    assert [one["state"] for one in json.loads(outcome.out)] == ["wrong", "unknown"]
+    assert "hint: pirctl models pull toy --force" in outcome.err
+
+
+def test_verify_of_a_named_file_that_is_missing_is_an_error(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "verify", "gone")
+    assert outcome.status == 1
+    assert outcome.out.split() == ["gone", "missing"]
+    assert "error: gone.bin is not in" in outcome.err
+
+
+def test_import_takes_the_right_file(pirctl: Command, served: Site, tmp_path: Path) -> None:
+    own = tmp_path / "download (1).bin"
+    own.write_bytes(CONTENT)
+    outcome = pirctl("models", "import", "toy", own)
+    assert outcome.status == 0
+    assert Path(outcome.out.strip()).read_bytes() == CONTENT
+    outcome = pirctl("models", "import", "form", own, "--json")
+    assert json.loads(outcome.out)["name"] == "form"
+    assert "its hash is not known (a form must be signed)" in outcome.err
+
+
+def test_import_refuses_another_file(pirctl: Command, served: Site, tmp_path: Path) -> None:
+    own = tmp_path / "own.bin"
+    own.write_bytes(CONTENT[::-1])
+    outcome = pirctl("models", "import", "toy", own, "-q")
+    assert (outcome.status, outcome.out) == (1, "")
+    right, wrong = (hashlib.sha256(one).hexdigest()[:12] for one in (CONTENT, CONTENT[::-1]))
+    assert outcome.err.splitlines() == [
+        f"error: {own} is not toy.bin: it has the hash {wrong}..., toy has {right}...",
+        "hint: pirctl models pull toy",
+    ]
+    assert pirctl("models", "path", "toy").status == 1
+    assert "does not exist" in pirctl("models", "import", "toy", tmp_path / "none").err
+
+
+def test_path_prints_the_path_or_what_to_type(pirctl: Command, served: Site) -> None:
+    outcome = pirctl("models", "path", "toy")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "hint: pirctl models pull toy" in outcome.err
+    pirctl("models", "pull", "toy")
+    outcome = pirctl("models", "path", "toy", "--json")
+    assert json.loads(outcome.out)["path"].endswith("toy.bin")
