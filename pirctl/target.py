@@ -80,6 +80,8 @@ class TargetAbout:
     """Size of the video file; with the next field, what tells an unchanged file without hashing."""
     source_mtime_ns: int = 0
     """When the video file was last written, nanoseconds since 1970."""
+    fit: str = "landmarks"
+    """What gave the coefficients: `landmarks` or `deep3d`, the paper's regressor."""
     consent: str = ""
     """Who agreed to the use of this person's likeness, in the user's own words."""
     format: int = FORMAT

@@ -13,6 +13,7 @@ Source: Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervise
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -148,6 +149,14 @@ def load_network(path: Path, device: str | torch.device = "cpu") -> Deep3dNetwor
         key="net_recon",
     )
     return network.eval().requires_grad_(False).to(device)
+
+
+def weights_digest(network: Deep3dNetwork) -> str:
+    """Hash of the heads, which tells one training of the network from another."""
+    digest = hashlib.sha256()
+    for tensor in network.final_layers.state_dict().values():
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def pose_from_coefficients(angles: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:

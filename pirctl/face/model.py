@@ -23,6 +23,8 @@ from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt, WeightsErr
 from pirctl.face.landmarks import LANDMARKS_68, MESH_POINTS
 from pirctl.files import atomic_file
 
+GENERIC = "generic"
+"""Name of the bundled face model."""
 BFM = "bfm"
 """Name of the paper's face model, which `pirctl.face.bfm` imports."""
 
@@ -173,7 +175,7 @@ def find_axis(names: Sequence[str], name: str, model_name: str) -> int:
     )
 
 
-def load_face_model(name: str = "generic") -> FaceModel:
+def load_face_model(name: str = GENERIC) -> FaceModel:
     """The face model `name`, from the package or the user's own files.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Choose who looks at the frames: the tracker that finds the face, the parser that labels pixels.
+"""Choose who looks at the frames: tracker, parser of pixels, regressor of face coefficients.
 
 Nothing falls back silently: what is not there is an error that names every way out.
 """
@@ -11,12 +11,14 @@ from typing import Literal
 from pirctl.catalog import find_weights
 from pirctl.device import select_device
 from pirctl.errors import SettingsError, WeightsMissing
+from pirctl.face.deep3d import Deep3dNetwork, load_network
 from pirctl.face.facexlib_tracker import FacexlibDetector
 from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
 from pirctl.face.track import FaceDetector, MediapipeDetector
 
 TrackerName = Literal["mediapipe", "facexlib"]
 ParserName = Literal["bisenet", "geometry"]
+FitName = Literal["landmarks", "deep3d"]
 
 
 def choose_detector(
@@ -61,6 +63,21 @@ def choose_parser(name: ParserName | None, weights: Path | None, device: str | N
         return GeometryParser()
     path = weights or _find("bisenet", "--parser geometry, which needs none")
     return BisenetParser(path, select_device(device))
+
+
+def choose_regressor(weights: Path | None, device: str | None) -> Deep3dNetwork:
+    """The paper's regressor of face coefficients.
+
+    Args:
+        weights: `epoch_20.pth`; None looks in the cache.
+        device: where it runs; None is a GPU if there is one.
+
+    Raises:
+        WeightsMissing: its weights are not there.
+        WeightsCorrupt: they are those of something else.
+    """
+    path = weights or _find("deep3d", "--fit landmarks, which needs none")
+    return load_network(path, select_device(device))
 
 
 def _find(name: str, ways_out: str) -> Path:

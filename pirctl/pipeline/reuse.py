@@ -99,9 +99,15 @@ def part_digests(
     landmarks: Path | None,
     parser: Parser,
     with_audio: bool,
+    method: str = "landmarks",
 ) -> dict[str, str]:
-    """What each part is made from; a part that builds on another includes its digest."""
-    media = settings.media
+    """What each part is made from; a part that builds on another includes its digest.
+
+    `method` says what gives the coefficients: "landmarks", or a regressor and its weights.
+    """
+    media, fit = settings.media, [asdict(settings.fit), model.version]
+    if method != "landmarks":
+        fit.append(method)
     points = hashlib.sha256(landmarks.read_bytes()).hexdigest() if landmarks else ""
     track = _digest(source.sha256, tracker, points, media.frame_rate)
     frames = _digest(track, media.size_px, media.crop_margin)
@@ -109,7 +115,7 @@ def part_digests(
         "track": track,
         "frames": frames,
         "parsing": _digest(frames, parser.name, parser.version),
-        "fit": _digest(frames, asdict(settings.fit), model.version),
+        "fit": _digest(frames, *fit),
     }
     if with_audio:
         parts["sound"] = _digest(source.sha256, media.frame_rate, media.sample_rate_hz)
