@@ -27,6 +27,20 @@ class ParserName(StrEnum):
     GEOMETRY = "geometry"
 
 
+class FaceModelName(StrEnum):
+    """What is fitted."""
+
+    GENERIC = "generic"
+    BFM = "bfm"
+
+
+class FitName(StrEnum):
+    """What gives the coefficients of the face model."""
+
+    LANDMARKS = "landmarks"
+    DEEP3D = "deep3d"
+
+
 def preprocess(
     video: Annotated[Path, typer.Argument(help="Video of one speaker, minutes long at best.")],
     target: Annotated[
@@ -59,6 +73,24 @@ def preprocess(
     parser_weights: Annotated[
         Path | None, typer.Option(help="parsing_bisenet.pth.  [default: the one in the cache]")
     ] = None,
+    face_model: Annotated[
+        FaceModelName,
+        typer.Option(
+            help="'generic': bundled, 52 named expression axes; 'bfm': the paper's, made from your "
+            "licensed files by pirctl models import bfm."
+        ),
+    ] = FaceModelName.GENERIC,
+    fit: Annotated[
+        FitName,
+        typer.Option(
+            help="'landmarks': fitted to the tracked points; 'deep3d': read from the picture by "
+            "the paper's regressor, for the face model bfm, needs its weights."
+        ),
+    ] = FitName.LANDMARKS,
+    fit_weights: Annotated[
+        Path | None,
+        typer.Option(help="epoch_20.pth of the regressor.  [default: the one in the cache]"),
+    ] = None,
     audio: Annotated[
         bool, typer.Option("--audio/--no-audio", help="Keep the sound, which training needs.")
     ] = True,
@@ -80,6 +112,7 @@ def preprocess(
     \b
     pirctl preprocess video.mp4
     pirctl preprocess talk.mov --target obama --parser geometry
+    pirctl preprocess video.mp4 --face-model bfm --fit deep3d
     """
     from pirctl import config
     from pirctl.pipeline import preprocess as pipeline
@@ -97,6 +130,9 @@ def preprocess(
             landmarks=landmarks,
             parser=parser.value if parser else None,
             parser_weights=parser_weights,
+            face_model=face_model.value,
+            fit=fit.value,
+            fit_weights=fit_weights,
             with_audio=audio,
             consent=consent,
             force=force,
@@ -113,6 +149,8 @@ def preprocess(
         )
     if not quiet:
         print_message(note)
+    if report.damage:
+        print_message(report.damage)
     if report.unusable_frames:
         first = ", ".join(str(number) for number in report.unusable_frames[:10])
         more = ", ..." if len(report.unusable_frames) > 10 else ""

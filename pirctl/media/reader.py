@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -63,12 +63,12 @@ def read_frames(
     start_frame: int = 0,
     frames: int | None = None,
     gray: bool = False,
+    on_damage: Callable[[int, str], None] | None = None,
 ) -> Generator[Frame, None, None]:
     """Read the frames of a video one by one.
 
     The ffmpeg behind it starts with the first `next` and is gone when the generator ends, is
-    closed, or is dropped. A video that is damaged after some frames yields these and logs how
-    many they were.
+    closed, or is dropped. A video that is damaged yields what could be decoded, and then says so.
 
     Args:
         path: the video.
@@ -80,6 +80,8 @@ def read_frames(
         start_frame: index of the first frame to yield, counted after conversion to `rate`.
         frames: how many frames to yield at most. None: all.
         gray: yield (H, W), the stored values of a "labels" video, instead of RGB.
+        on_damage: called at the end of a damaged video with the number of frames and what ffmpeg
+            said, before the generator ends. None: it is logged.
 
     Yields:
         uint8 (H, W, 3) RGB, or (H, W); each a new array.
@@ -95,7 +97,8 @@ def read_frames(
     width, height = size or _size_after(info, crop)
     command = _reading_command(info, rate, crop, (width, height), start_frame, frames, gray)
     shape = (height, width) if gray else (height, width, 3)
-    return _decoded(info.path, command, shape, must_have_one=start_frame == 0 and frames != 0)
+    must_have_one = start_frame == 0 and frames != 0
+    return _decoded(info.path, command, shape, on_damage, must_have_one=must_have_one)
 
 
 def _size_after(info: MediaInfo, crop: Crop | None) -> tuple[int, int]:
@@ -106,7 +109,12 @@ def _size_after(info: MediaInfo, crop: Crop | None) -> tuple[int, int]:
 
 
 def _decoded(
-    path: Path, command: list[str], shape: tuple[int, ...], *, must_have_one: bool
+    path: Path,
+    command: list[str],
+    shape: tuple[int, ...],
+    on_damage: Callable[[int, str], None] | None,
+    *,
+    must_have_one: bool,
 ) -> Generator[Frame, None, None]:
     count = 0
     with running(command, read=True) as process:
@@ -120,7 +128,9 @@ def _decoded(
         said = process.said()
     if count == 0 and must_have_one:
         raise DecodeError(f"{path}: no picture could be decoded: {said or 'the file has none'}")
-    if status != 0 or said:
+    if (status != 0 or said) and on_damage is not None:
+        on_damage(count, said or f"status {status}")
+    elif status != 0 or said:
         _log.warning("%s is damaged; %d frames could be decoded. ffmpeg: %s", path, count, said)
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pirctl.errors import FaceNotFound
+from pirctl.errors import DecodeError, FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
+from pirctl.face.deep3d import SIDE_PX, Deep3dNetwork, choose_square, regress_clip
 from pirctl.face.dense import dense_landmarks
-from pirctl.face.fit import fit_clip
+from pirctl.face.fit import ClipFit, fit_clip
 from pirctl.face.landmark_file import Landmarks, fill_gaps, resample_landmarks
 from pirctl.face.landmarks import MESH_COUNTS, eye_distance
 from pirctl.face.model import FaceModel
@@ -46,6 +47,8 @@ WORST_ERROR = 0.2
 """A frame whose fit misses by more than this fraction of the eyes' distance is not usable."""
 TRACKING_SIDE_PX = 1920
 """Larger pictures are tracked at this size: the tracker sees a face at 256 pixels anyway."""
+CUT_OFF_FRAMES = 2
+"""A damaged file that lacks more frames than these has been cut off."""
 _QUEUE_FRAMES = 4
 _PARSER_BATCH = 8
 """Frames per call of the parser."""
@@ -53,15 +56,17 @@ _PARSER_BATCH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One run: its inputs and its clock."""
+    """One run: its inputs and its clock; with a regressor, that reads the coefficients."""
 
     source: Source
     settings: Settings
     model: FaceModel
     previous: Previous
     report: OnProgress
+    regressor: Deep3dNetwork | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     crops: list[Crop] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
 
     @property
     def rate(self) -> Fraction:
@@ -72,6 +77,30 @@ class Work:
     def crop(self) -> Crop:
         """The square, once it is chosen."""
         return self.crops[-1]
+
+    def source_frames(self, **options: Any) -> Iterator[npt.NDArray[np.uint8]]:
+        """Frames of the source at the target's rate, as `read_frames` gives them.
+
+        Raises:
+            DecodeError: the file ends before its header says.
+        """
+        yield from read_frames(
+            self.source.video, rate=self.rate, on_damage=self._on_damage, **options
+        )
+
+    def _on_damage(self, frames: int, said: str) -> None:
+        info, video = self.source.info, self.source.video
+        promised = expected_frames(info, self.rate) or 0
+        if info.frames and info.frame_rate:
+            promised = max(promised, int(info.frames / info.frame_rate * self.rate))
+        # Containers and the change of rate count loosely by a frame or two.
+        if promised - frames > CUT_OFF_FRAMES:
+            raise DecodeError(
+                f"{video} is cut off or damaged: it ends after {float(frames / self.rate):.1f} of "
+                f"{float(promised / self.rate):.1f} seconds",
+                hint="copy it again, or keep what is whole: ffmpeg -i VIDEO -t SECONDS good.mp4",
+            )
+        self.damage[:] = [f"{video} is damaged, look at its pictures: {said.splitlines()[-1]}"]
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -103,7 +132,7 @@ def make_parts(
     if with_audio:
         with work.step("sound"):
             _write_sound(work, made, frames)
-    track = _fit(work, cropped, mesh, valid)
+    track = _fit(work, cropped, mesh, valid, made)
     made.write_track(track)
     return frames, track
 
@@ -153,7 +182,7 @@ def _track(work: Work, detector: FaceDetector) -> Landmarks:
     info = work.source.info
     scale = min(1.0, TRACKING_SIDE_PX / max(info.width, info.height))
     size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
-    frames = read_frames(work.source.video, rate=work.rate, size=size if scale < 1 else None)
+    frames = work.source_frames(size=size if scale < 1 else None)
     with closing(prefetch(frames, _QUEUE_FRAMES)) as ahead:
         points, valid = track_frames(
             ahead, detector, total=expected_frames(info, work.rate), on_progress=work.report
@@ -207,7 +236,7 @@ def _write_pictures(work: Work, made: Target, mesh: FloatArray, labeller: Parser
         pictures = read_frames(made.frames_path)
     else:
         size = (size_px, size_px)
-        pictures = read_frames(work.source.video, rate=work.rate, crop=work.crop, size=size)
+        pictures = work.source_frames(crop=work.crop, size=size)
     done = 0
     with ExitStack() as stack:
         shape = (size_px, size_px, work.rate)
@@ -267,15 +296,24 @@ def exactly(
         left -= len(silence)
 
 
-def _fit(work: Work, cropped: FloatArray, mesh: FloatArray, valid: npt.NDArray[np.bool_]) -> Track:
-    """Fit the face model, or take the fit over."""
+def _fit(
+    work: Work,
+    cropped: FloatArray,
+    mesh: FloatArray,
+    valid: npt.NDArray[np.bool_],
+    made: Target | None = None,
+) -> Track:
+    """Fit the face model, or take the fit over; a regressor looks at the pictures of `made`."""
     if work.previous.has("fit"):
         return work.previous.target.track()
     settings = work.settings
     with work.step("fitting"):
-        fit = fit_clip(
-            cropped, valid, work.model, settings.media.size_px, settings.fit, work.report
-        )
+        if work.regressor is None or made is None:
+            fit = fit_clip(
+                cropped, valid, work.model, settings.media.size_px, settings.fit, work.report
+            )
+        else:
+            fit = _regress(work, work.regressor, made, cropped, valid)
     limit = WORST_ERROR * np.maximum(eye_distance(mesh), 1.0)
     usable = fit.valid & (np.nan_to_num(fit.error_px, nan=np.inf) < limit)
     if not usable.any():
@@ -294,3 +332,17 @@ def _fit(work: Work, cropped: FloatArray, mesh: FloatArray, valid: npt.NDArray[n
         K=fit.K,
         error_px=fit.error_px,
     )
+
+
+def _regress(
+    work: Work,
+    network: Deep3dNetwork,
+    made: Target,
+    cropped: FloatArray,
+    valid: npt.NDArray[np.bool_],
+) -> ClipFit:
+    """Coefficients and pose of every frame as the regressor reads them from the pictures."""
+    square = choose_square(cropped, valid)
+    pictures = read_frames(made.frames_path, crop=square, size=(SIDE_PX, SIDE_PX))
+    with closing(prefetch(pictures, _QUEUE_FRAMES)) as ahead:
+        return regress_clip(ahead, square, cropped, valid, network, work.model, work.report)

@@ -15,13 +15,21 @@ from typing import Any
 import numpy as np
 
 from pirctl.errors import MediaError, SettingsError
+from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
 from pirctl.face.landmarks import eye_distance
-from pirctl.face.model import load_face_model
+from pirctl.face.model import GENERIC, FaceModel, load_face_model
 from pirctl.face.track import FaceDetector
 from pirctl.files import atomic_folder, check_writable
 from pirctl.media import MediaInfo, expected_frames, probe
-from pirctl.pipeline.observers import ParserName, TrackerName, choose_detector, choose_parser
+from pirctl.pipeline.observers import (
+    FitName,
+    ParserName,
+    TrackerName,
+    choose_detector,
+    choose_parser,
+    choose_regressor,
+)
 from pirctl.pipeline.parts import Work, make_parts
 from pirctl.pipeline.reuse import Previous, Source, file_digest, part_digests
 from pirctl.progress import OnProgress, ignore_progress
@@ -47,6 +55,7 @@ class PreprocessReport:
         error_percent: mean distance of landmarks and fit, in percent of the eyes' distance.
         seconds: time of each step that ran; empty when all was up to date.
         reused: the parts that an earlier run had made already.
+        damage: what is wrong with the file of the video, empty when nothing is.
     """
 
     target: Target
@@ -55,6 +64,7 @@ class PreprocessReport:
     error_percent: float
     seconds: dict[str, float]
     reused: tuple[str, ...]
+    damage: str = ""
 
     @property
     def up_to_date(self) -> bool:
@@ -76,6 +86,7 @@ class PreprocessReport:
             "fps": round(self.fps, 1),
             "seconds": {step: round(value, 2) for step, value in self.seconds.items()},
             "reused": list(self.reused),
+            "damage": self.damage,
         }
 
 
@@ -91,6 +102,9 @@ def preprocess(
     landmarks: Path | None = None,
     parser: ParserName | None = None,
     parser_weights: Path | None = None,
+    face_model: str = GENERIC,
+    fit: FitName = "landmarks",
+    fit_weights: Path | None = None,
     with_audio: bool = True,
     consent: str = "",
     force: bool = False,
@@ -111,6 +125,10 @@ def preprocess(
         landmarks: a landmark file to use in place of a tracker.
         parser: who labels the pixels; None is BiSeNet, which needs its weights.
         parser_weights: `parsing_bisenet.pth`; None looks in the cache.
+        face_model: "generic", or "bfm" once it is imported.
+        fit: what gives the face model's coefficients, the tracked points or the paper's regressor;
+            the latter needs the face model "bfm" and its weights.
+        fit_weights: `epoch_20.pth` of the regressor; None looks in the cache.
         with_audio: whether to keep the sound, which training needs.
         consent: who agreed, for the record.
         force: make everything anew, also from another video, and drop trained stages.
@@ -121,9 +139,11 @@ def preprocess(
     Raises:
         FaceNotFound: no usable face in any frame.
         MediaError: not a video, no sound, or landmarks of another video.
-        SettingsError: two trackers, or a model file for the wrong one.
+        SettingsError: two trackers, a model file for the wrong one, or a regressor for the wrong
+            face model.
         TargetError: bad name, or the folder holds something that would be lost.
-        WeightsMissing: the tracker's or the parser's model is not there.
+        WeightsMissing: a model of the tracker, the parser or the regressor, or the face model, is
+            not there.
     """
     settings, video = settings or Settings(), Path(video)
     target = Target(
@@ -135,7 +155,8 @@ def preprocess(
             hint="leave out --landmarks, or --tracker and --tracker-model",
         )
     info = _checked(video, with_audio=with_audio)
-    model = load_face_model()
+    model = load_face_model(face_model)
+    regressor = _choose_regressor(fit, fit_weights, model, device)
     source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
     with ExitStack() as stack:
         points = read_landmark_file(landmarks) if landmarks else None
@@ -148,14 +169,22 @@ def preprocess(
             stack.enter_context(closing(detector))
         labeller = choose_parser(parser, parser_weights, device)
         tracked_by = "file" if points is not None else detector.name if detector else ""
-        parts = part_digests(source, settings, model, tracked_by, landmarks, labeller, with_audio)
+        method = fit if regressor is None else f"{fit} {weights_digest(regressor)}"
+        parts = part_digests(
+            source, settings, model, tracked_by, landmarks, labeller, with_audio, method
+        )
         previous = Previous.of(target, parts, source, force=force)
         if previous.is_complete:
             _remember_place(target, source)
             return _report(target, target.about.frames, target.track(), {}, tuple(parts))
         check_writable(target.folder, needed_bytes=_needed_bytes(info, settings))
         work = Work(
-            source=source, settings=settings, model=model, previous=previous, report=on_progress
+            source=source,
+            settings=settings,
+            model=model,
+            previous=previous,
+            report=on_progress,
+            regressor=regressor,
         )
         with atomic_folder(target.folder) as folder:
             made = Target(folder)
@@ -163,9 +192,10 @@ def preprocess(
                 work, made, points, detector, labeller, with_audio=with_audio
             )
             about = _about(work, preset, tracked_by, labeller.name, parts, frames)
-            made.write_about(replace(about, has_audio=with_audio, consent=consent))
+            made.write_about(replace(about, has_audio=with_audio, fit=fit, consent=consent))
             previous.keep_stages(made)
-    return _report(target, frames, track, work.seconds, previous.reusable)
+    report = _report(target, frames, track, work.seconds, previous.reusable)
+    return replace(report, damage=" ".join(work.damage))
 
 
 def _checked(video: Path, *, with_audio: bool) -> MediaInfo:
@@ -178,6 +208,20 @@ def _checked(video: Path, *, with_audio: bool) -> MediaInfo:
             hint="--no-audio makes the target without it",
         )
     return info
+
+
+def _choose_regressor(
+    fit: FitName, weights: Path | None, model: FaceModel, device: str | None
+) -> Deep3dNetwork | None:
+    if fit == "deep3d":
+        check_model(model)
+        return choose_regressor(weights, device)
+    if weights is not None:
+        raise SettingsError(
+            f"--fit-weights {weights} is for the paper's regressor, and landmarks are fitted",
+            hint="add --fit deep3d, or leave out --fit-weights",
+        )
+    return None
 
 
 def _remember_place(target: Target, source: Source) -> None:

@@ -34,6 +34,7 @@ from pirctl.pipeline.inspect import inspect
 from pirctl.pipeline.parts import exactly
 from pirctl.pipeline.preprocess import PreprocessReport, preprocess
 from pirctl.settings import MediaSettings, Settings
+from tests.media.clips import ffmpeg
 
 WIDTH, HEIGHT, FRAMES = 200, 160, 24
 SETTINGS = Settings(media=MediaSettings(size_px=64))
@@ -246,6 +247,71 @@ def test_what_is_no_video_is_refused_and_leaves_nothing_behind(tmp_path: Path) -
     with pytest.raises(DecodeError, match="does not exist"):
         run(tmp_path / "gone.mp4", tmp_path)
     assert list(tmp_path.glob("targets/*")) == []
+
+
+def test_a_video_that_was_cut_off_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    whole = make_clip(tmp_path).read_bytes()
+    for share in (0.7, 0.5):  # Behind the last pictures there is sound.
+        cut = tmp_path / "cut.mp4"
+        cut.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(DecodeError, match=r"cut off or damaged: it ends after 0\.\d of 1\.0 s"):
+            run(cut, tmp_path)
+        with pytest.raises(DecodeError, match="cut off or damaged"):
+            run(cut, tmp_path, landmarks=landmark_file(tmp_path, Fraction(25)))
+    assert list(tmp_path.glob("targets/*")) == []
+
+
+def test_damage_that_costs_no_frames_is_reported(tmp_path: Path) -> None:
+    video = make_clip(tmp_path, sound=False)
+    assert run(video, tmp_path, with_audio=False).damage == ""
+    raw = bytearray(video.read_bytes())
+    middle = raw.index(b"mdat") + (len(raw) - raw.index(b"mdat")) // 2
+    raw[middle : middle + 40] = bytes(range(40))
+    (tmp_path / "spoilt.mp4").write_bytes(raw)
+    # Which face is shown is not to be read from spoilt pictures.
+    points = landmark_file(tmp_path, Fraction(25))
+    report = run(tmp_path / "spoilt.mp4", tmp_path, with_audio=False, landmarks=points)
+    assert report.frames >= FRAMES - 2
+    assert "spoilt.mp4 is damaged" in report.damage
+    assert report.to_mapping()["damage"] == report.damage
+
+
+def test_a_video_of_one_frame_makes_a_target_of_one_frame(tmp_path: Path) -> None:
+    video = tmp_path / "one.mp4"
+    with VideoWriter(video, WIDTH, HEIGHT, Fraction(25)) as writer:
+        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    report = run(video, tmp_path, with_audio=False)
+    assert report.frames == 1
+    assert report.unusable_frames == ()
+    assert len(list(read_frames(report.target.parsing_path, gray=True))) == 1
+
+
+def test_frames_that_last_longer_are_shown_longer(tmp_path: Path) -> None:
+    video = tmp_path / "variable.mkv"
+    drop = "select='not(between(n,6,11))'"
+    ffmpeg("-i", make_clip(tmp_path), "-vf", drop, "-fps_mode", "vfr", "-c:a", "copy", video)
+    target = run(video, tmp_path).target
+    shown = [round(int(frame[32, 32, 1]) / 10) for frame in read_frames(target.frames_path)]
+    assert shown == [0, 1, 2, 3, 4, 5, *[5] * 6, *range(12, FRAMES)]
+
+
+def test_a_video_that_was_filmed_upright_is_tracked_upright(tmp_path: Path) -> None:
+    video = tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation", 90, "-i", make_clip(tmp_path), "-c", "copy", video)
+    turned = true_points()[..., ::-1] * (1, -1) + (0, WIDTH)  # A quarter turn to the left.
+    path = tmp_path / "points.safetensors"
+    tracked = Landmarks(
+        points=turned.astype(np.float32),
+        valid=np.ones(FRAMES, bool),
+        width=HEIGHT,
+        height=WIDTH,
+        frame_rate=Fraction(25),
+    )
+    write_landmark_file(path, tracked)
+    report = run(video, tmp_path, landmarks=path)
+    about = report.target.about
+    assert (about.source_width, about.source_height) == (HEIGHT, WIDTH)
+    assert report.error_percent < 1.5
 
 
 def test_a_folder_that_is_no_target_is_left_alone(tmp_path: Path) -> None:
