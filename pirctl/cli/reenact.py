@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,18 +13,44 @@ from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 
+if TYPE_CHECKING:
+    from pirctl.pipeline.reenact import ReenactReport
+
 
 class Picture(StrEnum):
     """What the video shows."""
 
-    CROP = "crop"
     FULL = "full"
+    CROP = "crop"
+
+
+class PoseName(StrEnum):
+    """Which of the target's frames are shown."""
+
+    ORIGINAL = "original"
+    LOOP = "loop"
+    STILL = "still"
+
+
+class UpperFaceName(StrEnum):
+    """Where eyes and brows come from."""
+
+    VIDEO = "video"
+    SPEECH = "speech"
 
 
 def reenact(
     audio: Annotated[
-        Path, typer.Option("--audio", "-a", help="Speech: a sound file, or a video with sound.")
-    ],
+        Path | None,
+        typer.Option("--audio", "-a", help="Speech: a sound file, or a video with sound."),
+    ] = None,
+    drive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="VIDEO",
+            help="In place of --audio: show the expression of the person in this video.",
+        ),
+    ] = None,
     target: options.TargetName = None,
     output: Annotated[
         Path | None,
@@ -33,9 +59,49 @@ def reenact(
     frame: Annotated[
         Picture,
         typer.Option(
-            "--frame", help="'crop': the square around the head; 'full': back in the whole shot."
+            "--frame",
+            help="'full': the original shot, painted in place, which needs the source video; "
+            "'crop': the square around the head.",
         ),
-    ] = Picture.CROP,
+    ] = Picture.FULL,
+    expression: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=GAIN[+OFFSET]",
+            help="Change an expression axis, for example jawOpen=1.2; may be repeated.",
+        ),
+    ] = None,
+    expression_file: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Curves of named axes over time in seconds."),
+    ] = None,
+    export_expression: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Write what was shown, to edit and give back."),
+    ] = None,
+    pose: Annotated[
+        PoseName,
+        typer.Option(
+            help="'original': the clip in its order, forwards and backwards if the speech is "
+            "longer; 'loop': a section over and over; 'still': one frame."
+        ),
+    ] = PoseName.ORIGINAL,
+    upper_face: Annotated[
+        UpperFaceName,
+        typer.Option(
+            help="Eyes and brows from the target's own 'video', or from the 'speech' (or the "
+            "driving video)."
+        ),
+    ] = UpperFaceName.VIDEO,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="Landmark file of the --drive video, for the tracker.")
+    ] = None,
+    tracker_model: Annotated[
+        Path | None,
+        typer.Option(
+            help="For --drive: MediaPipe's face_landmarker.task.  [default: the one in the cache]"
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Frames painted at once.  [default: 16 on a GPU, 4 on a CPU]"),
@@ -46,41 +112,84 @@ def reenact(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make a video of the target saying the speech.
+    """Make a video of the target saying the speech, in the original shot.
 
     The picture is the target's own footage, repainted around the mouth; the sound is the file as
-    you gave it. The video is as long as the speech, and marked as synthetic.
+    you gave it. The video is as long as the speech, and marked as synthetic. The expression can be
+    changed by the names of its axes: first --expression-file replaces those it names, then
+    --expression multiplies and adds; 0 is the face at rest, 1 full strength.
 
     \b
     pirctl reenact --target obama --audio speech.wav
-    pirctl reenact --target obama --audio speech.wav --frame full --output dubbed.mp4
+    pirctl reenact --target obama --audio speech.wav --frame crop --output dubbed.mp4
+    pirctl reenact --audio speech.wav --expression jawOpen=1.2 --expression mouthSmileLeft=1+0.3
+    pirctl reenact --audio speech.wav --export-expression curves.csv
+    pirctl reenact --drive actress.mp4
     """  # noqa: D301
+    if (audio is None) == (drive is None):
+        raise typer.BadParameter("give either --audio or --drive")
+    if drive is None and (landmarks or tracker_model):
+        raise typer.BadParameter("--landmarks and --tracker-model belong to --drive")
     from pirctl.pipeline import reenact as pipeline
+    from pirctl.pipeline.controls import Controls, parse_gain
+    from pirctl.pipeline.curves import read_curves
+    from pirctl.pipeline.drive import DrivingVideo
     from pirctl.target import find_target
 
     found = find_target(target, workspace)
+    controls = Controls(
+        gains=tuple(parse_gain(text) for text in expression or ()),
+        curves=read_curves(expression_file) if expression_file else None,
+        upper_face=upper_face.value,
+        pose=pose.value,
+    )
+    speech: pipeline.Speech
+    if drive is not None:
+        speech = DrivingVideo(video=drive, landmarks=landmarks, tracker_model=tracker_model)
+    else:
+        assert audio is not None
+        speech = audio
     with show_progress(quiet) as on_progress:
         report = pipeline.reenact(
             found,
-            audio,
+            speech,
             output,
             device=device,
             batch_size=batch_size,
             picture=frame.value,
+            controls=controls,
+            export=export_expression,
             force=force,
             on_progress=on_progress,
         )
     if not quiet:
         print_message(f"{report.frames} frames at {report.fps:.1f} frames/s")
-    if report.skipped_frames:
-        print_message(
-            f"{len(report.skipped_frames)} of {report.frames} frames have no usable face and "
-            f"passed through unchanged: {name_ranges(report.skipped_frames)}"
-        )
+    _warn(report)
     if json_output:
         print_json(report.to_mapping())
-    else:
-        print_result(report.output)
+        return
+    print_result(report.output)
+    if report.expression_path is not None:
+        print_result(report.expression_path)
+
+
+def _warn(report: ReenactReport) -> None:
+    """Say what is not as one might expect."""
+    of = f"of {report.frames} frames"
+    if report.skipped_frames:
+        print_message(
+            f"{len(report.skipped_frames)} {of} have no usable face and "
+            f"passed through unchanged: {name_ranges(report.skipped_frames)}"
+        )
+    if report.held_frames:
+        print_message(
+            f"{len(report.held_frames)} {of} of the driving video have no usable face and hold "
+            f"the last expression: {name_ranges(report.held_frames)}"
+        )
+    for axis, (count, least, most) in report.clamped.items():
+        print_message(f"{axis}: held at {least:.3g} to {most:.3g} in {count} {of}")
+    for note in report.notes:
+        print_message(note)
 
 
 def name_ranges(numbers: Sequence[int]) -> str:

@@ -35,6 +35,7 @@ class Actor:
         settings: those the render stage was trained with.
         painter: repaints frames.
         express: turns a sound file into expressions.
+        axis_names: names of the expression axes, in their order.
         mouth_axes: indices of the expression axes that speech moves.
         training_frames: frames at the start of the clip that training has seen.
     """
@@ -43,6 +44,7 @@ class Actor:
     settings: Settings
     painter: Painter
     express: Express
+    axis_names: tuple[str, ...]
     mouth_axes: tuple[int, ...]
     training_frames: int
 
@@ -85,6 +87,7 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         settings=render.settings,
         painter=painter,
         express=lambda path: speech_expression(path, audio, track.z_id, rest),
+        axis_names=model.expression_names,
         mouth_axes=mouth_axes(model.expression_names),
         training_frames=training_frames,
     )

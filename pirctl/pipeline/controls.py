@@ -21,7 +21,9 @@ from pirctl.errors import SettingsError
 from pirctl.face.model import ARKIT_SET, find_axis
 from pirctl.face.solve import DEVIATIONS
 from pirctl.pipeline.curves import Curves
+from pirctl.pipeline.expression import mouth_axes
 from pirctl.pipeline.poses import Pose
+from pirctl.settings import MaskSettings
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 
@@ -112,6 +114,22 @@ def expression_range(track: Track, names: Sequence[str]) -> tuple[FloatArray, Fl
     shown = track.z_exp[track.valid] if track.valid.any() else np.zeros_like(track.z_exp[:1])
     least, most = np.minimum(shown.min(axis=0), low), np.maximum(shown.max(axis=0), high)
     return least.astype(np.float32), most.astype(np.float32)
+
+
+def notes_on_mask(controls: Controls, names: Sequence[str], mask: MaskSettings) -> tuple[str, ...]:
+    """What to tell a user whose controls change what the mask does not repaint."""
+    below = {names[axis] for axis in mouth_axes(names)}
+    hidden = [gain.axis for gain in controls.gains if gain.axis not in below]
+    if controls.curves is not None and below.isdisjoint(controls.curves.knots):
+        hidden += controls.curves.knots  # A table with the mouth in it was most likely exported.
+    if controls.upper_face == "speech" and len(below) < len(names):
+        hidden.insert(0, "upper face")
+    if mask.region != "lower" or not hidden:
+        return ()
+    return (
+        f"{', '.join(hidden)}: hardly seen, for the mask covers the lower face only; train with "
+        "--set mask.region=face to repaint eyes and brows",
+    )
 
 
 class ExpressionEditor:

@@ -1,40 +1,53 @@
 """New speech on a target's lips: decode, paint and encode at once, with queues of a few frames.
 
-A thread decodes frames and draws masks, the caller's thread turns sound into expressions and
-paints, a third one feeds the encoder. Memory does not depend on the length of the speech.
+The mouth follows a sound, or the tracked expression of a driving video (`drive`); what is shown
+may be edited by the names of the axes (`controls`). A thread decodes frames and draws masks, the
+caller's thread turns sound into expressions and paints, a third one feeds the encoder. Memory does
+not depend on the length of the speech.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.errors import DecodeError, MediaError, TargetError
+from pirctl.errors import DecodeError, MediaError
+from pirctl.face.model import load_face_model
 from pirctl.files import check_writable
 from pirctl.media import (
     SYNTHETIC_COMMENT,
-    Crop,
     VideoWriter,
     check_video_name,
     probe,
-    read_frames,
     sound_duration_s,
 )
 from pirctl.pipeline.actor import Actor, load_actor
-from pirctl.pipeline.background import prefetch, write_behind
-from pirctl.pipeline.composite import paste_into_shot
-from pirctl.pipeline.footage import read_ping_pong
+from pirctl.pipeline.background import write_behind
+from pirctl.pipeline.controls import (
+    Controls,
+    ExpressionEditor,
+    expression_range,
+    notes_on_mask,
+)
+from pirctl.pipeline.curves import write_curves
+from pirctl.pipeline.drive import (
+    DrivingExpression,
+    DrivingVideo,
+    check_driving,
+    driving_expression,
+)
+from pirctl.pipeline.footage import Section, read_section
+from pirctl.pipeline.poses import choose_section, rest_expression
+from pirctl.pipeline.shot import check_source, into_shots
 from pirctl.pipeline.stream import QUEUE_BATCHES, PaintedFrame, Stopwatch, paint_stream
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import STAGES
@@ -42,7 +55,10 @@ from pirctl.target import Target, TargetAbout
 from pirctl.training.loading import check_trained
 
 ByteArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
 Picture = Literal["crop", "full"]
+Speech = Path | DrivingVideo
+"""What drives the mouth: a file with sound, or a video of someone who shows it."""
 
 _TOLERANCE_FRAMES = 1e-4  # of a duration in seconds that is a rounded decimal fraction
 
@@ -58,8 +74,14 @@ class ReenactReport:
         height: height of the picture in pixels.
         skipped_frames: numbers of the frames that passed through unchanged, for want of a usable
             face in the footage.
+        held_frames: numbers of the frames without a usable face in the driving video; they show
+            the last expression before.
+        clamped: per edited or driven axis, the frames in which it was out of its range, and the
+            least and most of that range.
+        notes: what the user should know about the controls.
+        expression_path: the table of what was shown, if it was asked for.
         seconds: seconds per part, as the painting thread saw them; `total` is the wall time.
-        fps: frames per second over the whole run, loading excluded.
+        fps: frames per second over the whole run, loading and tracking excluded.
     """
 
     output: Path
@@ -67,43 +89,78 @@ class ReenactReport:
     width: int
     height: int
     skipped_frames: tuple[int, ...]
+    held_frames: tuple[int, ...]
+    clamped: dict[str, tuple[int, float, float]]
+    notes: tuple[str, ...]
+    expression_path: Path | None
     seconds: dict[str, float]
     fps: float
 
     def to_mapping(self) -> dict[str, Any]:
         """Give plain values for JSON."""
-        return {**asdict(self), "output": str(self.output)}
+        table = None if self.expression_path is None else str(self.expression_path)
+        clamped = {
+            axis: {"frames": frames, "least": least, "most": most}
+            for axis, (frames, least, most) in self.clamped.items()
+        }
+        paths = {"output": str(self.output), "expression_path": table}
+        return asdict(self) | paths | {"clamped": clamped}
 
 
-def default_output(target: Target, audio: Path) -> Path:
+def default_output(target: Target, speech: Path) -> Path:
     """Name of the result when none is given: `TARGET_SPEECH.mp4` in the current folder."""
-    return Path(f"{target.name}_{audio.stem}.mp4")
+    return Path(f"{target.name}_{speech.stem}.mp4")
 
 
 def check_inputs(
-    target: Target, audio: Path, output: Path, *, picture: Picture = "crop", force: bool = False
-) -> int:
+    target: Target,
+    speech: Speech,
+    output: Path,
+    *,
+    picture: Picture = "full",
+    export: Path | None = None,
+    force: bool = False,
+) -> int | None:
     """Find every mistake that can be found before the networks are loaded.
 
     Returns:
-        Frames of the result: ceil(duration of the sound x frame rate).
+        Frames of the result: ceil(duration of the sound x frame rate); None while unknown, which
+        is so for a driving video.
 
     Raises:
-        DecodeError: the sound file is missing, no media file, or without sound.
+        DecodeError: the file is missing, no media file, or without sound.
         EncodeError: the output's suffix names no container for video.
+        MediaError: the driving video has no picture, or an output is an input.
         TargetError: the full shot is wanted, and the source video is gone or another one.
         PirctlError: the output exists (without `force`) or cannot be written.
     """
     check_video_name(output)
-    if not probe(audio).has_audio:
-        raise DecodeError(f"{audio} has no sound", hint="give a file with speech as --audio")
-    duration_s = sound_duration_s(audio)
-    if output.exists() and output.samefile(audio):
-        raise MediaError(f"{output} is the speech itself", hint="choose another --output")
-    check_writable(output, force=force)
+    frames = None
+    if isinstance(speech, DrivingVideo):
+        check_driving(speech)
+    else:
+        if not probe(speech).has_audio:
+            raise DecodeError(f"{speech} has no sound", hint="give a file with speech as --audio")
+        frames = frame_count(sound_duration_s(speech))
+    _check_outputs(target, speech, output, export, force=force)
     if picture == "full":
-        _check_source(target)
-    return frame_count(duration_s)
+        check_source(target)
+    return frames
+
+
+def _check_outputs(
+    target: Target, speech: Speech, output: Path, export: Path | None, *, force: bool
+) -> None:
+    inputs = {"the speech itself": _file_of(speech), "the source video": Path(target.about.source)}
+    for path, option in ((output, "--output"), (export, "--export-expression")):
+        if path is None:
+            continue
+        for what, file in inputs.items():
+            if path.exists() and file.exists() and path.samefile(file):
+                raise MediaError(f"{path} is {what}", hint=f"choose another {option}")
+        check_writable(path, force=force)
+    if export is not None and export.absolute() == output.absolute():
+        raise MediaError(f"{export} is the video", hint="choose another --export-expression")
 
 
 def frame_count(duration_s: float, frame_rate: int = 25) -> int:
@@ -113,13 +170,15 @@ def frame_count(duration_s: float, frame_rate: int = 25) -> int:
 
 def reenact(
     target: Target,
-    audio: Path,
+    speech: Speech,
     output: Path | None = None,
     *,
     actor: Actor | None = None,
     device: str | None = None,
     batch_size: int | None = None,
-    picture: Picture = "crop",
+    picture: Picture = "full",
+    controls: Controls | None = None,
+    export: Path | None = None,
     force: bool = False,
     on_progress: OnProgress = ignore_progress,
 ) -> ReenactReport:
@@ -127,105 +186,170 @@ def reenact(
 
     Args:
         target: a target with three trained stages.
-        audio: a sound file, or a video whose sound is meant; it is muxed into the result as it is.
+        speech: a sound file, or a video whose sound is meant; or a driving video. Its sound is
+            muxed into the result as it is; a driving video without makes a silent one.
         output: the video to write; `TARGET_SPEECH.mp4` in the current folder if None.
         actor: the loaded target, for callers that have it; loaded here if None.
         device: where to compute; the best there is if None.
         batch_size: frames painted at once; suits the device if None.
-        picture: `crop` writes the target's square crop; `full` pastes the painted region back
-            into the source video at its own resolution.
-        force: overwrite an existing output.
+        picture: `full` pastes the painted region back into the source video at its own
+            resolution; `crop` writes the target's square crop.
+        controls: changes to pose and expression; none if None.
+        export: where the expression shown is written as a table, to be edited and given back as
+            `controls.curves`.
+        force: overwrite outputs that exist.
         on_progress: is told about loading and every batch.
 
     Raises:
         CheckpointError: a stage is not trained, damaged, or trained for something else.
-        PirctlError: see `check_inputs`; also when the encoder fails.
+        FaceNotFound: no usable face in the driving video.
+        PirctlError: see `check_inputs`; an axis that the face model lacks; also when the encoder
+            fails.
     """
-    output = default_output(target, audio) if output is None else output
-    total = check_inputs(target, audio, output, picture=picture, force=force)
+    controls = controls or Controls()
+    output = default_output(target, _file_of(speech)) if output is None else output
+    total = check_inputs(target, speech, output, picture=picture, export=export, force=force)
     if actor is None:
+        model = load_face_model(target.about.face_model)
+        controls.check(model.expression_names, model.name)
         check_trained(target)
         on_progress(Progress(step="loading", done=0, total=len(STAGES), unit="stages"))
         actor = load_actor(target, device)
         on_progress(Progress(step="loading", done=len(STAGES), total=len(STAGES), unit="stages"))
+    controls.check(actor.axis_names, target.about.face_model)
+    driving = None
+    if isinstance(speech, DrivingVideo):
+        driving = driving_expression(speech, target, actor.settings, on_progress)
+        total = len(driving.z_exp)
+    assert total is not None
     batch_size = batch_size or (16 if actor.painter.device.type == "cuda" else 4)
+    with ExitStack() as stack:
+        rate = actor.settings.media.frame_rate
+        record = None
+        if export is not None:
+            table = write_curves(export, actor.axis_names, rate, force=force)
+            record = stack.enter_context(table)
+        editor = ExpressionEditor(
+            controls,
+            actor.axis_names,
+            expression_range(actor.track, actor.axis_names),
+            rate,
+            record=record,
+            driven=_moved_axes(actor, controls) if driving is not None else (),
+        )
+        job = _Job(
+            actor=actor,
+            expressions=_expressions(actor, speech, driving),
+            editor=editor,
+            section=choose_section(actor.track, controls.pose),
+            axes=_moved_axes(actor, controls),
+            picture=picture,
+            total=total,
+            batch_size=batch_size,
+        )
+        skipped, seconds = _film(job, output, _sound_of(speech), force, on_progress)
+    width, height = _picture_size(target.about, picture)
+    return ReenactReport(
+        output=output,
+        frames=total,
+        width=width,
+        height=height,
+        skipped_frames=skipped,
+        held_frames=() if driving is None else driving.held_frames,
+        clamped={name: (n, *editor.range_of(name)) for name, n in editor.clamped.items()},
+        notes=notes_on_mask(controls, actor.axis_names, actor.settings.mask),
+        expression_path=export,
+        seconds=seconds,
+        fps=total / seconds["total"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """All that is known when painting begins."""
+
+    actor: Actor
+    expressions: Iterator[FloatArray]
+    editor: ExpressionEditor
+    section: Section
+    axes: tuple[int, ...]
+    picture: Picture
+    total: int
+    batch_size: int
+
+
+def _film(
+    job: _Job, output: Path, sound: Path | None, force: bool, on_progress: OnProgress
+) -> tuple[tuple[int, ...], dict[str, float]]:
+    """Paint and write all frames; returns those that passed through, and seconds per part."""
     start = time.perf_counter()
-    watch, skipped, done = Stopwatch(), [], 0
-    about = target.about
-    width, height = _picture_size(about, picture)
+    watch, skipped, done = Stopwatch(), list[int](), 0
+    about, total = job.actor.target.about, job.total
+    rate = Fraction(job.actor.settings.media.frame_rate)
     with (
         VideoWriter(
-            output, width, height, Fraction(actor.settings.media.frame_rate),
-            quality="delivery", sound=audio, comment=SYNTHETIC_COMMENT, force=force,
+            output, *_picture_size(about, job.picture), rate, quality="delivery", sound=sound,
+            comment=SYNTHETIC_COMMENT, force=force,
         ) as writer,
-        write_behind(writer.write, QUEUE_BATCHES * batch_size) as write,
-        closing(_paint(actor, audio, total, batch_size, watch)) as painted,
+        write_behind(writer.write, QUEUE_BATCHES * job.batch_size) as write,
+        closing(_paint(job, watch)) as painted,
     ):  # fmt: skip
-        pictures = painted if picture == "crop" else _into_shots(painted, about, total)
+        pictures: Iterator[PaintedFrame] = painted
+        if job.picture == "full":
+            pictures = into_shots(painted, about, job.section, total, rate)
         for item in pictures:
             with watch.part("waiting for the encoder"):
                 write(item.frame)
             if not item.is_painted:
                 skipped.append(done)
             done += 1
-            if done % batch_size == 0 or done == total:
+            if done % job.batch_size == 0 or done == total:
                 on_progress(Progress(step="painting", done=done, total=total))
         if done != total:
-            raise ValueError(f"{done} frames were painted, the sound needs {total}")
-    seconds = time.perf_counter() - start
-    return ReenactReport(
-        output=output,
-        frames=done,
-        width=width,
-        height=height,
-        skipped_frames=tuple(skipped),
-        seconds={**watch.seconds, "total": seconds},
-        fps=done / seconds,
-    )
+            raise ValueError(f"{done} frames were painted, the speech needs {total}")
+    return tuple(skipped), {**watch.seconds, "total": time.perf_counter() - start}
 
 
-def _paint(
-    actor: Actor, audio: Path, total: int, batch_size: int, watch: Stopwatch
-) -> Generator[PaintedFrame, None, None]:
-    footage = read_ping_pong(actor.target.frames_path, length=actor.track.frames, count=total)
+def _paint(job: _Job, watch: Stopwatch) -> Generator[PaintedFrame, None, None]:
+    actor = job.actor
+    footage = read_section(actor.target.frames_path, job.section, job.total)
     return paint_stream(
         actor.painter,
         footage,
-        actor.express(audio),
-        actor.mouth_axes,
-        batch_size=batch_size,
+        job.expressions,
+        job.axes,
+        batch_size=job.batch_size,
+        edit=job.editor,
         watch=watch,
     )
 
 
-def _into_shots(
-    painted: Iterable[PaintedFrame], about: TargetAbout, total: int
-) -> Iterator[PaintedFrame]:
-    """Replace each crop by the source's own frame with the painted region pasted in."""
-    box = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side).rounded()
-    reader = partial(read_frames, rate=Fraction(25))
-    shots = read_ping_pong(Path(about.source), length=about.frames, count=total, reader=reader)
-    with closing(prefetch(shots, QUEUE_BATCHES)) as ahead:
-        for item, (_, shot) in zip(painted, ahead, strict=False):
-            frame = paste_into_shot(shot, item.frame, item.mask, box)
-            yield replace(item, frame=frame)
+def _expressions(
+    actor: Actor, speech: Speech, driving: DrivingExpression | None
+) -> Iterator[FloatArray]:
+    if driving is None:
+        return actor.express(_file_of(speech))
+    rest = rest_expression(actor.track, actor.training_frames)
+    return iter([driving.z_exp + rest])
+
+
+def _moved_axes(actor: Actor, controls: Controls) -> tuple[int, ...]:
+    """Indices of the axes that come from the speech or the driving video."""
+    if controls.upper_face == "speech":
+        return tuple(range(len(actor.axis_names)))
+    return actor.mouth_axes
+
+
+def _file_of(speech: Speech) -> Path:
+    return speech.video if isinstance(speech, DrivingVideo) else speech
+
+
+def _sound_of(speech: Speech) -> Path | None:
+    path = _file_of(speech)
+    return path if probe(path).has_audio else None
 
 
 def _picture_size(about: TargetAbout, picture: Picture) -> tuple[int, int]:
     if picture == "full":
         return about.source_width, about.source_height
     return about.size_px, about.size_px
-
-
-def _check_source(target: Target) -> None:
-    about = target.about
-    source = Path(about.source)
-    again = f"pirctl preprocess VIDEO --target {target.name}, or leave out --frame full"
-    if not source.is_file():
-        raise TargetError(f"{source}: the source video is gone, the full shot needs it", hint=again)
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != about.source_sha256:
-        raise TargetError(
-            f"{source}: not the video that target {target.name!r} was made from", hint=again
-        )

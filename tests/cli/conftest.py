@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Target:
     with VideoWriter(target.parsing_path, SIZE, SIZE, Fraction(25), quality="labels") as writer:
         for _ in range(FRAMES):
             writer.write(labels)
+    # The shot that the crop was cut out of: the crop itself.
+    source = folder.parents[1] / "film.mkv"
+    shutil.copy(target.frames_path, source)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    target.write_about(replace(target.about, source=str(source), source_sha256=digest))
     run("all", target, config.load("tiny", OVERRIDES))
     return target
 

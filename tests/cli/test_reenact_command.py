@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import wave
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pirctl.cli.reenact import name_ranges
 from pirctl.media import probe, read_frames
+from pirctl.target import Target
 
 
 def test_a_video_as_long_as_the_speech_is_written(pirctl, workspace, speech, tmp_path) -> None:
@@ -35,6 +38,7 @@ def test_help_has_two_examples(pirctl) -> None:
     outcome = pirctl("reenact", "--help")
     assert outcome.status == 0
     assert outcome.out.count("\n  pirctl reenact --target obama --audio speech.wav") == 2
+    assert "--drive actress.mp4" in outcome.out
 
 
 def _fails(outcome, message: str, hint: str = "") -> None:
@@ -141,15 +145,97 @@ def test_a_device_that_is_not_there(pirctl, workspace, speech) -> None:
 
 
 def test_a_full_shot_without_its_source(pirctl, workspace, speech) -> None:
-    outcome = pirctl("reenact", "-t", "anna", "-a", speech, "--frame", "full")
-    _fails(outcome, "gone.mp4: the source video is gone")
+    target = Target(workspace / "anna")
+    target.write_about(replace(target.about, source="/films/gone.mp4"))
+    arguments = ("reenact", "-t", "anna", "-a", speech)
+    outcome = pirctl(*arguments)
+    _fails(outcome, "/films/gone.mp4: the source video is gone", "--frame crop")
+    assert "pirctl preprocess VIDEO --target anna" in outcome.err
+    assert pirctl(*arguments, "--frame", "crop").status == 0
 
 
-@pytest.mark.parametrize("wrong", [(), ("--audio", "x.wav", "--frame", "half"), ("--adio", "x")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (),
+        ("--audio", "x.wav", "--frame", "half"),
+        ("--adio", "x"),
+        ("--audio", "x.wav", "--drive", "x.mp4"),
+        ("--audio", "x.wav", "--landmarks", "x.safetensors"),
+        ("--audio", "x.wav", "--pose", "lying"),
+    ],
+)
 def test_a_wrong_command_line_is_status_2(wrong: tuple[str, ...], pirctl) -> None:
     outcome = pirctl("reenact", *wrong)
     assert (outcome.status, outcome.out) == (2, "")
     assert "Usage: pirctl reenact" in outcome.err
+
+
+def _frames(path: Path) -> np.ndarray:
+    return np.stack(list(read_frames(path)))
+
+
+def test_the_expression_shown_is_exported_and_gives_the_same_frames(
+    pirctl, workspace, speech
+) -> None:
+    base = ("reenact", "-t", "anna", "-a", speech, "--quiet")
+    edits = ("--expression", "jawOpen=1.2+0.1", "--expression", "mouthSmileLeft=1-0.3")
+    table = ("--export-expression", "out.csv")
+    first = pirctl(*base, *edits, *table, "-o", "one.mkv")
+    assert (first.status, first.out) == (0, "one.mkv\nout.csv\n"), first.err
+    # The smile goes below rest in every frame.
+    assert "mouthSmileLeft: held at 0 to 1 in 13 of 13 frames" in first.err
+    second = pirctl(*base, "--expression-file", "out.csv", "-o", "two.mkv")
+    assert (second.status, second.err) == (0, "")
+    plain = pirctl(*base, "-o", "three.mkv")
+    assert plain.status == 0
+    one, two, three = (_frames(Path(name)) for name in ("one.mkv", "two.mkv", "three.mkv"))
+    np.testing.assert_array_equal(one, two)
+    assert (one != three).any()
+
+
+def test_an_axis_that_is_not_there_lists_near_ones(pirctl, workspace, speech) -> None:
+    outcome = pirctl("reenact", "-t", "anna", "-a", speech, "--expression", "jawopen=2")
+    _fails(outcome, "the face model 'generic' has no expression axis 'jawopen'", "did you mean jaw")
+    Path("curves.csv").write_text("time,smileLeft\n0,1\n")
+    outcome = pirctl("reenact", "-t", "anna", "-a", speech, "--expression-file", "curves.csv")
+    _fails(outcome, "the face model 'generic' has no expression axis 'smileLeft'", "did you mean")
+    assert "mouthSmileLeft" in outcome.err
+    assert not list(Path.cwd().glob("*.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (("--expression", "jawOpen"), "--expression jawOpen: expected NAME=GAIN"),
+        (
+            ("--expression", "jawOpen=1", "--expression", "jawOpen=2"),
+            "--expression jawOpen is given twice",
+        ),
+        (("--expression-file", "none.csv"), "none.csv: no such file"),
+        (("--export-expression", "speech.wav"), "speech.wav is the speech itself"),
+        (("--export-expression", "anna_speech.mp4"), "anna_speech.mp4 is the video"),
+    ],
+)
+def test_wrong_controls(options, error: str, pirctl, workspace, speech) -> None:
+    _fails(pirctl("reenact", "-t", "anna", "-a", speech, *options), error)
+    assert not list(Path.cwd().glob("*.mp4"))
+
+
+def test_eyes_outside_the_mask_are_said(pirctl, workspace, speech) -> None:
+    outcome = pirctl("reenact", "-t", "anna", "-a", speech, "--expression", "eyeBlinkLeft=0+1")
+    assert outcome.status == 0
+    assert "eyeBlinkLeft: hardly seen, for the mask covers the lower face only" in outcome.err
+
+
+@pytest.mark.parametrize("pose", ["still", "loop"])
+def test_poses(pose: str, pirctl, workspace, speech) -> None:
+    outcome = pirctl(
+        "reenact", "-t", "anna", "-a", speech, "--pose", pose, "--upper-face", "speech"
+    )
+    assert outcome.status == 0, outcome.err
+    assert "upper face: hardly seen" in outcome.err
+    assert len(_frames(Path("anna_speech.mp4"))) == 13
 
 
 def test_runs_of_numbers_are_named_by_their_ends() -> None:

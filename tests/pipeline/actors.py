@@ -18,6 +18,7 @@ from pirctl.settings import MediaSettings, Settings, TrainSettings
 from pirctl.target import Target, TargetAbout, Track
 
 SIZE, AXES, JAW, BROW = 64, 4, 0, 2
+NAMES = ("jawOpen", "mouthSmileLeft", "browInnerUp", "eyeBlinkLeft")
 
 
 class PlainFace:
@@ -111,6 +112,7 @@ def make_actor(target: Target, *, training_frames: int | None = None) -> Actor:
         settings=Settings(media=MediaSettings(size_px=SIZE), train=TrainSettings(holdout_s=1)),
         painter=painter,
         express=jaw_curve,
+        axis_names=NAMES,
         mouth_axes=(JAW,),
         training_frames=track.frames if training_frames is None else training_frames,
     )

@@ -124,6 +124,7 @@ def make_actor(target: Target, model: FaceModel, training_frames: int) -> Actor:
         settings=Settings(media=MediaSettings(size_px=SIZE)),
         painter=painter,
         express=express,
+        axis_names=model.expression_names,
         mouth_axes=(jaw,),
         training_frames=training_frames,
     )

@@ -50,7 +50,9 @@ def test_the_result_has_every_frame_the_sound_and_the_mark(
 ) -> None:
     output = tmp_path / "result.mp4"
     reports: list[Progress] = []
-    report = reenact(actor.target, speech, output, actor=actor, on_progress=reports.append)
+    report = reenact(
+        actor.target, speech, output, actor=actor, picture="crop", on_progress=reports.append
+    )
     # 3 s and 100 samples: the last frame is begun.
     assert report.frames == 76
     assert len(list(read_frames(output))) == 76
@@ -66,7 +68,7 @@ def test_the_result_has_every_frame_the_sound_and_the_mark(
 def test_frames_without_a_face_pass_through_and_are_listed(
     actor: Actor, speech: Path, tmp_path: Path
 ) -> None:
-    report = reenact(actor.target, speech, tmp_path / "result.mkv", actor=actor)
+    report = reenact(actor.target, speech, tmp_path / "result.mkv", actor=actor, picture="crop")
     order = list(ping_pong(30, 76))
     expected = tuple(position for position, number in enumerate(order) if number in INVALID)
     assert report.skipped_frames == expected
@@ -111,7 +113,7 @@ def test_the_batch_size_changes_nothing(actor: Actor, speech: Path) -> None:
 def test_two_runs_give_the_same_file(actor: Actor, speech: Path, tmp_path: Path) -> None:
     frames = []
     for name in ("one.mkv", "two.mkv"):
-        reenact(actor.target, speech, tmp_path / name, actor=actor)
+        reenact(actor.target, speech, tmp_path / name, actor=actor, picture="crop")
         frames.append(np.stack(list(read_frames(tmp_path / name))))
     np.testing.assert_array_equal(*frames)
 
@@ -134,7 +136,7 @@ def test_the_full_shot_is_the_source_with_the_painted_part_pasted_in(
                 source_height=160, crop_x=40.0, crop_y=16.0, crop_side=128.0)
     )  # fmt: skip
     output = tmp_path / "full.mkv"
-    report = reenact(target, speech, output, actor=make_actor(target), picture="full")
+    report = reenact(target, speech, output, actor=make_actor(target))
     assert (report.width, report.height) == (200, 160)
     result, shots = list(read_frames(output)), list(read_frames(source))
     assert len(result) == 76
@@ -152,7 +154,7 @@ def test_a_changed_source_is_refused_for_the_full_shot(
     actor: Actor, speech: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TargetError, match=r"gone\.mp4: the source video is gone"):
-        reenact(actor.target, speech, tmp_path / "x.mp4", actor=actor, picture="full")
+        reenact(actor.target, speech, tmp_path / "x.mp4", actor=actor)
 
 
 def test_mistakes_are_found_before_anything_is_painted(
@@ -173,7 +175,7 @@ def test_mistakes_are_found_before_anything_is_painted(
     with pytest.raises(PirctlError, match="exists already") as caught:
         check_inputs(target, speech, output)
     assert "--force" in str(caught.value.hint)
-    assert check_inputs(target, speech, output, force=True) == 76
+    assert check_inputs(target, speech, output, picture="crop", force=True) == 76
     assert output.read_text() == "mine"
 
 
@@ -186,7 +188,12 @@ def test_a_failing_network_leaves_no_file_and_no_thread(
     painter = Painter(**{**vars(actor.painter), "renderer": fail})
     with pytest.raises(RuntimeError, match="out of memory"):
         reenact(
-            actor.target, speech, tmp_path / "result.mp4", actor=replace(actor, painter=painter)
+            actor.target,
+            speech,
+            tmp_path / "result.mp4",
+            actor=replace(actor, painter=painter),
+            picture="crop",
+            export=tmp_path / "curves.csv",
         )
     assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pirctl")]
@@ -214,7 +221,7 @@ from pirctl.target import Target
 torch.set_num_threads(1)
 folder, speech, output = map(Path, sys.argv[1:])
 target = Target(folder)
-reenact(target, speech, output, actor=make_actor(target))
+reenact(target, speech, output, actor=make_actor(target), picture="crop")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
