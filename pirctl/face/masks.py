@@ -21,8 +21,11 @@ FloatArray = npt.NDArray[np.float32]
 
 JAW_DROP = 0.7
 """How far the jaw drops in the outline, as a coefficient of `jawOpen`; speech seldom needs more."""
+CHIN_DROP, LIPS_APART = 0.09, 0.15
+"""What that does to the bundled model, in face heights; for models without such an axis."""
 # Rows of the 68 iBUG points, which every face model has.
 _CHIN, _BROWS, _NOSE_TIP, _LIPS = 8, slice(17, 27), 30, slice(48, 60)
+_INNER_HIGH, _INNER_LOW = 62, 66
 _FRACTION_BITS = 6
 _IS_HEAD = np.isin(np.arange(256), HEAD_LABELS)
 
@@ -142,11 +145,7 @@ def mask_points(model: FaceModel, z_id: FloatArray, settings: MaskSettings) -> F
     identity = torch.as_tensor(np.asarray(z_id, np.float32))
     still = torch.zeros(model.expression_width)
     rest = model.vertices(identity, still).numpy()
-    shapes = [rest]
-    if "jawOpen" in model.expression_names:
-        dropped = still.clone()
-        dropped[model.axis("jawOpen")] = JAW_DROP
-        shapes.append(model.vertices(identity, dropped).numpy())
+    shapes = [rest, model.vertices(identity, dropped_jaw(model)).numpy()]
     marks = rest[model.landmarks_68.numpy()]
     chosen = _lower_face(rest, marks) if settings.region == "lower" else np.ones(len(rest), bool)
     chin_line = rest[:, 1] < (marks[_LIPS, 1].min() + marks[_CHIN, 1]) / 2
@@ -156,6 +155,27 @@ def mask_points(model: FaceModel, z_id: FloatArray, settings: MaskSettings) -> F
     # What is inside the hull in space is inside its outline in every picture.
     corners: FloatArray = points[ConvexHull(points).vertices]
     return corners
+
+
+def dropped_jaw(model: FaceModel) -> torch.Tensor:
+    """The expression (E,) of a dropped jaw.
+
+    Where no axis is named after it: the smallest coefficients that move the chin and part the
+    lips as far.
+    """
+    dropped = torch.zeros(model.expression_width)
+    if "jawOpen" in model.expression_names:
+        dropped[model.axis("jawOpen")] = JAW_DROP
+        return dropped
+    marks = model.landmarks_68
+    upward = model.expression_basis[:, marks, 1]
+    moves = torch.stack([upward[:, _CHIN], upward[:, _INNER_LOW] - upward[:, _INNER_HIGH]])
+    wanted = torch.tensor([-CHIN_DROP, -LIPS_APART]) * _face_height_dm(model.mean[marks].numpy())
+    # A little damping: axes that hardly move the chin must not be driven far for it.
+    gram = moves @ moves.T
+    damped = gram + 1e-3 * gram.trace() * torch.eye(2)
+    dropped = moves.T @ torch.linalg.solve(damped, wanted)
+    return dropped
 
 
 def _lower_face(rest: FloatArray, marks: FloatArray) -> npt.NDArray[np.bool_]:
