@@ -112,11 +112,17 @@ def _mirror_address(mirror: str | None) -> str | None:
     address = (mirror or os.environ.get("PIRCTL_MIRROR") or "").rstrip("/")
     if not address:
         return None
-    if urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).netloc:
-        raise SettingsError(
-            f"the mirror {address!r} is no address",
-            hint="--mirror or PIRCTL_MIRROR, such as https://mirror.example/models",
-        )
+    hint = "--mirror or PIRCTL_MIRROR, such as https://mirror.example/models"
+    if "@" in address:
+        # Not repeated: it has a password in it.
+        raise SettingsError("the mirror's address names a user, which is not supported", hint=hint)
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # A port that is no number.
+        is_address = False
+    if not is_address or not address.isprintable() or " " in address:
+        raise SettingsError(f"the mirror {address!r} is no address", hint=hint)
     return address
 
 

@@ -273,10 +273,17 @@ def test_a_mirror_takes_the_place_of_the_host(
     assert served.asked[-1]["path"] == where
 
 
-@pytest.mark.parametrize("mirror", ["mirror.example", "file:///etc", "https://"])
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "mirror.example", "file:///etc", "https://", "https://host:abc", "https://a b",
+        "https://user:secret@host", "https://[::1",
+    ],
+)  # fmt: skip
 def test_a_mirror_that_is_no_address_is_refused(served: Site, mirror: str) -> None:
-    with pytest.raises(SettingsError, match="the mirror"):
+    with pytest.raises(SettingsError, match="the mirror") as caught:
         pull(served.entry(), mirror=mirror)
+    assert "secret" not in caught.value.message
 
 
 def test_what_needs_a_signature_is_not_downloaded(served: Site) -> None:
