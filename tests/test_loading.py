@@ -124,6 +124,35 @@ def test_bisenet_with_code_in_it_is_refused(hostile: Path) -> None:
     refuses(BisenetParser, hostile, WeightsCorrupt)
 
 
+@pytest.mark.parametrize("key", [None, "state_dict"])
+def test_other_networks_with_code_in_them_are_refused(hostile: Path, key: str | None) -> None:
+    """RetinaFace, AWING and the regressor of the paper are all read by this one function."""
+    from torch import nn
+
+    from pirctl.face.foreign_weights import load_weights
+
+    def load(path: Path) -> None:
+        load_weights(nn.Linear(1, 1), path, what="a net", name="net", way_out="walk", key=key)
+
+    refuses(load, hostile, WeightsCorrupt)
+
+
+def test_a_landmark_file_with_code_in_it_is_refused(hostile: Path) -> None:
+    from pirctl.face.landmark_file import read_landmark_file
+
+    refuses(read_landmark_file, hostile, PirctlError)
+
+
+def test_a_face_model_with_code_in_it_is_refused(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pirctl import catalog
+    from pirctl.face.model import load_face_model
+
+    monkeypatch.setattr(catalog, "face_model_path", lambda _: hostile)
+    refuses(lambda _: load_face_model("evil"), hostile, PirctlError)
+
+
 def test_a_state_to_resume_from_with_code_in_it_is_refused(hostile: Path) -> None:
     hostile.rename(hostile.with_name("resume.pt"))
     refuses(lambda path: checkpoint.load_resume(path.parent), hostile, CheckpointError)
