@@ -14,6 +14,7 @@ from torch import Tensor
 from pirctl.settings import StageSettings
 
 _EMA_WARM_UP_STEPS = 10
+_WARM_UP_STEPS, _WARM_UP_SHARE = 50, 0.05
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -55,10 +56,16 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def learning_rate(settings: StageSettings, step: int, steps: int) -> float:
-    """Learning rate of step `step` (from 0) of `steps`: cosine decay to a fraction of the first."""
+    """Learning rate of step `step` (from 0) of `steps`: warm-up, then cosine decay to a fraction.
+
+    The warm-up is the first twentieth of the steps, fifty at most. Without it Adam's first, full
+    steps can empty the implicit face's volume, and an empty volume has no gradient to come back.
+    """
     progress = min(1.0, step / max(1, steps))
     left = settings.learning_rate_end
-    return settings.learning_rate * (left + (1 - left) * 0.5 * (1 + math.cos(math.pi * progress)))
+    warm_up = min(1.0, (step + 1) / max(1.0, min(_WARM_UP_STEPS, _WARM_UP_SHARE * steps)))
+    decay = left + (1 - left) * 0.5 * (1 + math.cos(math.pi * progress))
+    return settings.learning_rate * warm_up * decay
 
 
 def average_decay(half_life_steps: float, step: int) -> float:

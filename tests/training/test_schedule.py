@@ -43,12 +43,15 @@ def test_steps_are_capped_by_max_steps() -> None:
     assert total_steps(StageSettings(epochs=3, batch_size=2, max_steps=4), 10) == 4
 
 
-def test_the_learning_rate_falls_to_its_end() -> None:
+def test_the_learning_rate_rises_at_once_and_falls_to_its_end() -> None:
     settings = StageSettings(learning_rate=1.0, learning_rate_end=0.1)
     rates = [learning_rate(settings, step, 100) for step in range(101)]
-    assert rates[0] == 1.0
+    assert rates[0] == pytest.approx(0.2)
+    assert rates[:5] == sorted(rates[:5])
+    assert rates[4] > 0.99
     assert rates[100] == pytest.approx(0.1)
-    assert rates == sorted(rates, reverse=True)
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert learning_rate(settings, 0, 1) == pytest.approx(1.0)
 
 
 def test_the_average_forgets_the_start_and_then_settles() -> None:
