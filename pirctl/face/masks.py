@@ -174,7 +174,7 @@ def dropped_jaw(model: FaceModel) -> torch.Tensor:
     # A little damping: axes that hardly move the chin must not be driven far for it.
     gram = moves @ moves.T
     damped = gram + 1e-3 * gram.trace() * torch.eye(2)
-    dropped = moves.T @ torch.linalg.solve(damped, wanted)
+    dropped[:] = moves.T @ torch.linalg.solve(damped, wanted)
     return dropped
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.device import select_device
-from pirctl.face.masks import inpainting_mask
-from pirctl.face.model import FaceModel, load_face_model
+from pirctl.face.masks import MaskPainter
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.pipeline.expression import mouth_axes, speech_expression
 from pirctl.pipeline.painter import Painter
 from pirctl.pipeline.poses import rest_expression
-from pirctl.settings import MaskSettings, Settings
+from pirctl.settings import Settings
 from pirctl.target import Target, Track
-from pirctl.training.loading import load_audio_stage, load_face_stage, load_render_stage
+from pirctl.training.loading import (
+    load_audio_stage,
+    load_face_stage,
+    load_render_stage,
+    load_target_model,
+)
 
 FloatArray = NDArray[np.float32]
 Express = Callable[[Path], Iterator[FloatArray]]
@@ -71,7 +74,8 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
     face = load_face_stage(target, where)
     render = load_render_stage(target, where)
     about, track = target.about, target.track()
-    model = load_face_model(about.face_model)
+    model = load_target_model(target)
+    masks = MaskPainter(model, track.z_id, track.K, about.size_px, render.settings.mask)
     training_frames = render.about.train_frames
     rest = rest_expression(track, training_frames)
     painter = Painter(
@@ -79,7 +83,7 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         face=prepare_inference(face.face, where, precision),
         renderer=prepare_inference(render.renderer, where, precision),
         feature_size=render.settings.renderer.feature_size,
-        mask_of=partial(_mask, model, track, about.size_px, render.settings.mask),
+        mask_of=lambda number: masks.paint(track.R[number], track.t[number]),
         device=where,
     )
     return Actor(
@@ -91,10 +95,3 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         mouth_axes=mouth_axes(model.expression_names),
         training_frames=training_frames,
     )
-
-
-def _mask(
-    model: FaceModel, track: Track, size_px: int, settings: MaskSettings, number: int
-) -> FloatArray:
-    R, t = track.R[number], track.t[number]
-    return inpainting_mask(model, track.z_id, R, t, track.K, size_px, settings)

@@ -9,15 +9,14 @@ with its owner. Identity, pose and camera of the driver are not used.
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.errors import MediaError, TargetError
+from pirctl.errors import MediaError
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
-from pirctl.face.model import load_face_model
 from pirctl.face.track import FaceDetector
 from pirctl.media import MediaInfo, probe
 from pirctl.pipeline.observers import choose_detector
@@ -27,6 +26,7 @@ from pirctl.pipeline.reuse import Previous, Source
 from pirctl.progress import OnProgress
 from pirctl.settings import Settings
 from pirctl.target import Target, Track
+from pirctl.training.loading import load_target_model
 
 FloatArray = NDArray[np.float32]
 
@@ -55,10 +55,12 @@ class DrivingExpression:
     Attributes:
         z_exp: (T, E) difference from the driver's rest, one row per frame of the result.
         held_frames: numbers of the frames without a usable face; they repeat the last one with.
+        damage: what is wrong with the video file, if anything.
     """
 
     z_exp: FloatArray
     held_frames: tuple[int, ...]
+    damage: tuple[str, ...] = ()
 
 
 def check_driving(driving: DrivingVideo) -> MediaInfo:
@@ -98,14 +100,7 @@ def driving_expression(
         TargetError: the target was fitted with another version of the face model.
         WeightsMissing: the tracker's model is not there, and no landmarks are given.
     """
-    about = target.about
-    model = load_face_model(about.face_model)
-    if model.version != about.face_model_hash:
-        raise TargetError(
-            f"target {target.name!r} was fitted with face model {about.face_model} "
-            f"{about.face_model_hash}, this program has {model.name} {model.version}",
-            hint=f"pirctl preprocess {about.source} --target {target.name} --force",
-        )
+    model = load_target_model(target)
     info = check_driving(driving)
     nothing = Previous(target=target, about=None, reusable=(), is_complete=False)
     work = Work(
@@ -123,7 +118,7 @@ def driving_expression(
             detector = choose_detector(None, driving.tracker_model, None)
             stack.enter_context(closing(detector))
         track = fit_source(work, points, detector)
-    return carry_over(track)
+    return replace(carry_over(track), damage=tuple(work.damage))
 
 
 def carry_over(track: Track) -> DrivingExpression:

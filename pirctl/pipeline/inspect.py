@@ -19,6 +19,7 @@ from pirctl.face.camera import head_angles, project, transform
 from pirctl.face.draw import (
     GREEN,
     RED,
+    Colour,
     Image,
     contact_sheet,
     draw_label_colours,
@@ -31,11 +32,12 @@ from pirctl.face.draw import (
 )
 from pirctl.face.landmarks import MESH_POINTS, eye_distance, mouth_opening
 from pirctl.face.masks import MaskPainter
-from pirctl.face.model import FaceModel, load_face_model
+from pirctl.face.model import GENERIC, FaceModel, load_face_model
 from pirctl.media import probe, read_frames
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import MaskSettings, Settings
 from pirctl.target import Target, Track
+from pirctl.training.loading import load_target_model
 
 COLUMNS = 6
 """Frames per row of a sheet."""
@@ -88,13 +90,7 @@ def inspect(
     Raises:
         TargetError: the folder is incomplete, or was made with another face model.
     """
-    about, track, model = target.about, target.track(), load_face_model()
-    if about.face_model_hash != model.version:
-        raise TargetError(
-            f"target {target.name!r} was fitted with face model {about.face_model} "
-            f"{about.face_model_hash}, this program has {model.name} {model.version}",
-            hint=f"pirctl preprocess {about.source} --target {target.name}",
-        )
+    track, model = target.track(), load_target_model(target)
     drawer = _Drawer(target, track, model, (settings or Settings()).mask)
     share = _error_share(track)
     numbers = np.unique(np.linspace(0, track.frames - 1, 2 * COLUMNS).round().astype(int))
@@ -153,11 +149,21 @@ class _Drawer:
         camera = transform(
             torch.from_numpy(track.R[number]), torch.from_numpy(track.t[number]), vertices
         )
-        mesh = project(camera, torch.from_numpy(track.K)).numpy()
+        pixels = project(camera, torch.from_numpy(track.K))
         colour = GREEN if track.valid[number] else RED
-        drawn = draw_mesh(frame, mesh, self._model.triangles.numpy(), colour)
+        drawn = self._mesh(frame, pixels, colour)
         seen = track.landmarks[:, :MESH_POINTS] if track.tracked is None else track.tracked
         return draw_points(drawn, seen[number], (255, 255, 255))
+
+    def _mesh(self, frame: Image, pixels: torch.Tensor, colour: Colour) -> Image:
+        """The model over a frame; a dense one by its points of the tracked mesh."""
+        model = self._model
+        if len(model.mean) == MESH_POINTS:
+            return draw_mesh(frame, pixels.numpy(), model.triangles.numpy(), colour)
+        if bool((model.mesh_vertices < 0).all()):  # Imported without the map of these points.
+            return draw_points(frame, pixels[model.landmarks_68].numpy(), colour)
+        edges = load_face_model(GENERIC).triangles.numpy()
+        return draw_mesh(frame, model.mesh_points(pixels).numpy(), edges, colour)
 
     def masks(self, number: int, frame: Image) -> Image:
         """The inpainting mask."""

@@ -19,7 +19,8 @@ from pirctl.checkpoint import (
     restore,
     retrain_command,
 )
-from pirctl.errors import CheckpointError
+from pirctl.errors import CheckpointError, TargetError
+from pirctl.face.model import FaceModel, load_face_model
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.renderer import Renderer
@@ -74,6 +75,24 @@ class RenderStage:
     renderer: Renderer
     settings: Settings
     about: CheckpointAbout
+
+
+def load_target_model(target: Target) -> FaceModel:
+    """The face model that a target was fitted with.
+
+    Raises:
+        TargetError: what has this name now is another one.
+        WeightsMissing: it has to be imported.
+    """
+    about = target.about
+    model = load_face_model(about.face_model)
+    if model.version != about.face_model_hash:
+        raise TargetError(
+            f"target {target.name!r} was fitted with face model {about.face_model} "
+            f"{about.face_model_hash}, this program has {model.version}",
+            hint=f"pirctl preprocess {about.source} --target {target.name} --force",
+        )
+    return model
 
 
 def load_audio_stage(target: Target, device: torch.device) -> AudioStage:

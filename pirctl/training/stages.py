@@ -26,7 +26,7 @@ from pirctl.checkpoint import (
     retrain_command,
 )
 from pirctl.errors import CheckpointError, SettingsError, TargetError
-from pirctl.face.model import FaceModel, load_face_model
+from pirctl.face.model import FaceModel
 from pirctl.networks.perceptual import PerceptualLoss
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import STAGES, Settings
@@ -34,7 +34,12 @@ from pirctl.target import Target, TargetAbout, Track
 from pirctl.training.audio import AudioTrainer, make_encoder, read_speech
 from pirctl.training.face import FaceTrainer
 from pirctl.training.footage import read_footage, training_frames, usable_frames
-from pirctl.training.loading import check_trained, face_stage_digest, load_face_stage
+from pirctl.training.loading import (
+    check_trained,
+    face_stage_digest,
+    load_face_stage,
+    load_target_model,
+)
 from pirctl.training.loop import StageReport, Trainer, train_stage
 from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
@@ -146,12 +151,7 @@ def _prepare(
         find_weights("vgg16")
     track = target.track()
     usable_frames(track, frames, target.name)
-    model = load_face_model(about.face_model)
-    if model.version != about.face_model_hash:
-        raise TargetError(
-            f"{target.name} was fitted with another version of the face model {about.face_model}",
-            hint="pirctl preprocess VIDEO --force",
-        )
+    model = load_target_model(target)
     return _Job(
         target=target,
         about=about,

@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from pirctl.checkpoint import check_belongs, load_about
-from pirctl.errors import CheckpointError, SettingsError, WeightsMissing
+from pirctl.errors import CheckpointError, SettingsError, TargetError, WeightsMissing
 from pirctl.face.deep3d import Deep3dNetwork, camera_of, choose_square
 from pirctl.face.masks import CHIN_DROP, MaskPainter, dropped_jaw
 from pirctl.face.model import FaceModel, load_face_model, write_face_model
+from pirctl.pipeline.actor import load_actor
 from pirctl.pipeline.expression import mouth_axes
+from pirctl.pipeline.inspect import inspect
 from pirctl.pipeline.poses import drive
 from pirctl.settings import STAGES, MaskSettings, Settings
 from pirctl.target import Target, Track
@@ -138,6 +140,11 @@ def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper:
         about = load_about(target.stage_folder(stage) / "checkpoint")
         assert (about.identity_width, about.expression_width) == (80, 64)
         assert about.face_model_hash == paper.version
+    actor = load_actor(target, "cpu")
+    assert actor.mouth_axes == tuple(range(64))
+    frames = np.zeros((2, 64, 64, 3), np.uint8)
+    painted = actor.painter.paint([0, 1], frames, np.zeros((2, 64), np.float32))
+    assert painted.shape == frames.shape
     generic = load_face_model("generic")
     target.write_about(replace(target.about, face_model="generic", face_model_hash=generic.version))
     for stage in STAGES:
@@ -146,6 +153,18 @@ def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper:
             match=f"stage {stage} of me was trained with face model bfm, the target has generic",
         ):
             load_stage(target, stage, torch.device("cpu"))
+
+
+def test_inspect_draws_the_tracked_mesh_on_a_dense_model(tmp_path: Path, paper: FaceModel) -> None:
+    target = make_target(tmp_path / "me")
+    as_paper(target, paper)
+    report = inspect(target)
+    assert report.pictures[0].name == "landmarks.png"
+    write_face_model(basel_like(mapped=False), tmp_path / "home" / "face" / "bfm.safetensors")
+    with pytest.raises(TargetError, match=r"was fitted with face model bfm .*, this program has"):
+        inspect(target)
+    target.write_about(replace(target.about, face_model_hash=load_face_model("bfm").version))
+    assert len(inspect(target).pictures) == 5
 
 
 def test_a_model_imported_anew_with_other_content_is_another_one(
