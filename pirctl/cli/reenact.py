@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pirctl.pipeline.reenact import ReenactReport
 
 
+_MOST_LINES = 8
+
+
 class Picture(StrEnum):
     """What the video shows."""
 
@@ -186,8 +189,12 @@ def _warn(report: ReenactReport) -> None:
             f"{len(report.held_frames)} {of} of the driving video have no usable face and hold "
             f"the last expression: {name_ranges(report.held_frames)}"
         )
-    for axis, (count, least, most) in report.clamped.items():
-        print_message(f"{axis}: held at {least:.3g} to {most:.3g} in {count} {of}")
+    if len(report.clamped) > _MOST_LINES:
+        axes = ", ".join(f"{axis} ({count})" for axis, (count, _, _) in report.clamped.items())
+        print_message(f"held in range, with the number of frames {of}: {axes}")
+    else:
+        for axis, (count, least, most) in report.clamped.items():
+            print_message(f"{axis}: held at {least:.3g} to {most:.3g} in {count} {of}")
     for note in report.notes:
         print_message(note)
 

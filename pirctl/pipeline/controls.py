@@ -33,6 +33,8 @@ UpperFace = Literal["video", "speech"]
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _GAIN = re.compile(rf"\s*([^=\s]+)\s*=\s*([+-]?{_NUMBER})\s*(?:([+-])\s*({_NUMBER}))?\s*")
 
+_DRIVEN_SLACK = 0.1  # of the range of an axis
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
@@ -141,7 +143,8 @@ class ExpressionEditor:
         limits: see `expression_range`.
         frame_rate: frames per second of the stream.
         record: is given every edited chunk (t, E).
-        driven: indices of axes that come from a driving video: limits are told for them as well.
+        driven: indices of axes that come from a driving video: it is told as well when they are
+            well out of range.
     """
 
     def __init__(
@@ -163,7 +166,11 @@ class ExpressionEditor:
         curves = controls.curves
         self._curves = [] if curves is None else [(index[name], name) for name in curves.knots]
         self._table = curves
-        self._told = sorted({index[name] for name in controls.edited_axes} | set(driven))
+        edited = {index[name] for name in controls.edited_axes}
+        self._told = sorted(edited | set(driven))
+        # Another face's numbers are a little off everywhere; only more than that is told.
+        self._slack = _DRIVEN_SLACK * (self._high - self._low)
+        self._slack[sorted(edited)] = 0
         self._outside = np.zeros(len(self._names), np.int64)
         self.done = 0
 
@@ -177,7 +184,8 @@ class ExpressionEditor:
                 edited[:, axis] = self._table.at(name, times_s)
         for axis, gain in self._gains:
             edited[:, axis] = edited[:, axis] * gain.gain + gain.offset
-        self._outside += ((edited < self._low) | (edited > self._high)).sum(axis=0)
+        low, high = self._low - self._slack, self._high + self._slack
+        self._outside += ((edited < low) | (edited > high)).sum(axis=0)
         held = np.clip(edited, self._low, self._high).astype(np.float32)
         self.done += len(held)
         if self._record is not None:

@@ -78,7 +78,7 @@ class ReenactReport:
             the last expression before.
         clamped: per edited or driven axis, the frames in which it was out of its range, and the
             least and most of that range.
-        notes: what the user should know about the controls.
+        notes: what else the user should know.
         expression_path: the table of what was shown, if it was asked for.
         seconds: seconds per part, as the painting thread saw them; `total` is the wall time.
         fps: frames per second over the whole run, loading and tracking excluded.
@@ -257,7 +257,10 @@ def reenact(
         skipped_frames=skipped,
         held_frames=() if driving is None else driving.held_frames,
         clamped={name: (n, *editor.range_of(name)) for name, n in editor.clamped.items()},
-        notes=notes_on_mask(controls, actor.axis_names, actor.settings.mask),
+        notes=(
+            *notes_on_mask(controls, actor.axis_names, actor.settings.mask),
+            *(() if driving is None else driving.damage),
+        ),
         expression_path=export,
         seconds=seconds,
         fps=total / seconds["total"],

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from pirctl.errors import TargetError
-from pirctl.pipeline.footage import BLOCK_FRAMES, ping_pong, read_ping_pong
+from pirctl.pipeline.footage import (
+    BLOCK_FRAMES,
+    Section,
+    ping_pong,
+    read_ping_pong,
+    read_section,
+)
 
 
 class Film:
@@ -52,3 +58,22 @@ def test_the_way_back_is_read_in_short_blocks() -> None:
 def test_a_video_that_is_too_short_is_an_error() -> None:
     with pytest.raises(TargetError, match="frame 5 cannot be read"):
         list(read_ping_pong(Path("x"), length=8, count=8, reader=Film(5)))
+
+
+def test_a_loop_starts_again_at_its_first_frame() -> None:
+    section = Section(first=4, length=3, is_loop=True)
+    pairs = list(read_section(Path("x"), section, 8, reader=Film(20)))
+    assert [number for number, _ in pairs] == [4, 5, 6, 4, 5, 6, 4, 5]
+    assert [int(frame[0, 0, 0]) for _, frame in pairs] == [4, 5, 6, 4, 5, 6, 4, 5]
+
+
+def test_a_still_frame_is_read_once() -> None:
+    film = Film(20)
+    pairs = list(read_section(Path("x"), Section(first=9, length=1), 50, reader=film))
+    assert [number for number, _ in pairs] == [9] * 50
+    assert film.backward_requests == [1]
+
+
+def test_a_section_is_played_forwards_and_backwards() -> None:
+    pairs = list(read_section(Path("x"), Section(first=2, length=3), 7, reader=Film(9)))
+    assert [number for number, _ in pairs] == [2, 3, 4, 3, 2, 3, 4]
