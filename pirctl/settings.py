@@ -234,6 +234,8 @@ class LossSettings:
     """Weight of the discriminator feature error (renderer stage)."""
     adversarial: float = 1.0
     """Weight of the adversarial term (renderer stage)."""
+    adversary_from: float = 0.0
+    """Share of the render stage, from its start, that is trained without the discriminators."""
     small_picture: float = 1.0
     """Weight of the squared error of the small picture in I_F, its first three channels (face
     stage); the renderer starts from that picture. Ours, the paper: 0."""
@@ -242,7 +244,7 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "photometric", "perceptual", "feature_matching", "adversarial")
-        _at_least(self, 0, "small_picture")
+        _at_least(self, 0, "small_picture", "adversary_from")
         _at_least(self, 1, "mouth_emphasis")
 
 

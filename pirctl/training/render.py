@@ -110,7 +110,7 @@ class RenderTrainer:
         if loss.perceptual and self.perceptual is not None:
             with autocast(self.settings.train, footage.device):
                 terms["perceptual"] = loss.perceptual * self.perceptual(image, truth)
-        if self.discriminator is None:
+        if self.discriminator is None or step < loss.adversary_from * steps:
             yield Phase(optimiser="renderer", terms=terms)
             return
         # The real frames' features serve both updates: the discriminator does not change between.

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pirctl.face.camera import project
+from pirctl.face.model import load_face_model
+from pirctl.networks.face import FaceNetwork
+from pirctl.settings import Settings
+from pirctl.target import Target
+from pirctl.training.footage import Footage, read_footage
+from pirctl.training.render import RenderTrainer, Windows
+from tests.training.clip import SIZE, tiny_settings
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def footage(target: Target) -> Footage:
+    return read_footage(
+        target,
+        target.track(),
+        20,
+        load_face_model(),
+        tiny_settings().mask,
+        maps=("mask", "mouth"),
+        device=CPU,
+    )
+
+
+def _windowed(share: float) -> Settings:
+    return tiny_settings(render_window=share)
+
+
+def test_footage_has_the_frames_and_maps_asked_for(footage: Footage) -> None:
+    assert footage.frames.shape == (20, SIZE, SIZE, 3)
+    assert set(footage.maps) == {"mask", "mouth"}
+    assert 3 not in footage.usable
+    numbers = torch.tensor([0, 5])
+    pictures, mask = footage.pictures(numbers), footage.map("mask", numbers)
+    assert pictures.shape == (2, 3, SIZE, SIZE)
+    assert -1 <= float(pictures.min()) < float(pictures.max()) <= 1
+    # The mouth is inside what is repainted, and both are smaller than the frame.
+    assert float((footage.map("mouth", numbers) * (mask < 1)).mean()) < 0.01
+    assert 0 < float(mask.mean()) < 0.5
+
+
+def test_windows_hold_the_whole_mask_wherever_they_lie(footage: Footage) -> None:
+    windows = Windows(footage, _windowed(0.75))
+    assert windows.side_px < SIZE
+    assert windows.side_px % windows.cell_px == 0
+    seen = set()
+    for _ in range(20):
+        corners = windows.draw(footage.usable)
+        assert (corners % windows.cell_px == 0).all()
+        masks = footage.map("mask", footage.usable)
+        inside = windows.cut(masks, corners)
+        assert torch.allclose(inside.sum((1, 2, 3)), masks.sum((1, 2, 3)))
+        seen |= set(map(tuple, corners.tolist()))
+    assert len(seen) > 1
+
+
+def test_a_mask_larger_than_the_window_widens_it(footage: Footage) -> None:
+    footage.maps["mask"][:] = 255
+    windows = Windows(footage, _windowed(0.3))
+    assert windows.side_px == SIZE
+    assert (windows.draw(footage.usable) == 0).all()
+
+
+def test_the_intrinsics_of_a_window_project_into_it(footage: Footage) -> None:
+    windows = Windows(footage, _windowed(0.6))
+    corners = torch.tensor([[8, 16]])
+    K = windows.intrinsics(footage.K[None], corners)
+    point = torch.tensor([[[0.2, 0.5, 5.0]]])
+    whole, inside = project(point, footage.K), project(point, K[0])
+    scale = SIZE / windows.side_px
+    assert torch.allclose(inside, (whole - corners) * scale, atol=1e-4)
+
+
+def test_outside_the_mask_the_result_is_the_frame(footage: Footage) -> None:
+    settings = _windowed(1.0)
+    face = FaceNetwork(settings.face, len(footage.z_id), footage.z_exp.shape[1], SIZE)
+    trainer = RenderTrainer(footage, settings, face, None)
+    numbers = footage.usable[:2]
+    truth, mask = footage.pictures(numbers), footage.map("mask", numbers)
+    with torch.no_grad():
+        image = trainer._paint(
+            trainer.whole, numbers, truth, mask, footage.K.expand(len(numbers), 3, 3)
+        )
+    outside = (mask == 0).expand_as(truth)
+    assert torch.equal(image[outside], truth[outside])
+    assert not torch.allclose(image, truth)
+
+
+def test_the_adversary_may_join_late(footage: Footage) -> None:
+    settings = tiny_settings()
+    settings = replace(settings, loss=replace(settings.loss, adversary_from=0.5))
+    face = FaceNetwork(settings.face, len(footage.z_id), footage.z_exp.shape[1], SIZE)
+    trainer = RenderTrainer(footage, settings, face, None)
+    positions = torch.arange(2)
+    early = [phase.optimiser for phase in trainer.phases(positions, 4, 10)]
+    late = [phase.optimiser for phase in trainer.phases(positions, 5, 10)]
+    assert early == ["renderer"]
+    assert late == ["renderer", "discriminator"]
+
+
+def test_planes_are_the_same_to_the_bit_whichever_frames_come_first(footage: Footage) -> None:
+    settings = tiny_settings()
+    face = FaceNetwork(settings.face, len(footage.z_id), footage.z_exp.shape[1], SIZE)
+    one = RenderTrainer(footage, settings, face, None).planes
+    other = RenderTrainer(footage, settings, face, None).planes
+    one.of(torch.tensor([1, 9, 17]))
+    assert torch.equal(one.of(torch.tensor([2, 8])), other.of(torch.tensor([2, 8])))
+
+
+def test_the_camera_shifts_by_no_more_than_asked(footage: Footage) -> None:
+    settings = tiny_settings(jitter_px=8.0)
+    face = FaceNetwork(settings.face, len(footage.z_id), footage.z_exp.shape[1], SIZE)
+    trainer = RenderTrainer(footage, settings, face, None)
+    K = trainer._jittered(500)
+    # 8 px of a 512 crop are 1 px of a 64 crop.
+    shift = (K[:, :2, 2] - footage.K[:2, 2]).abs()
+    assert 0.9 < float(shift.max()) <= 1
+    zoom = K[:, 0, 0] / footage.K[0, 0]
+    assert torch.allclose(zoom, K[:, 1, 1] / footage.K[1, 1])
+    assert 0.9 * 8 / 512 < float((zoom - 1).abs().max()) <= 8 / 512 + 1e-5
