@@ -134,6 +134,18 @@ def notes_on_mask(controls: Controls, names: Sequence[str], mask: MaskSettings) 
     )
 
 
+def notes_on_axes(controls: Controls, names: Sequence[str], mask: MaskSettings) -> tuple[str, ...]:
+    """What to tell a user whose face model has no axes for the mouth alone."""
+    mouth = mouth_axes(names)
+    if len(mouth) < len(names) or controls.upper_face == "speech" or mask.region == "lower":
+        return ()
+    return (
+        "the axes of this face model each move the whole face, so eyes and brows follow the "
+        "speech too; the face model generic tells them apart, and so does a stage trained with "
+        "--set mask.region=lower, which repaints the lower face only",
+    )
+
+
 class ExpressionEditor:
     """Applies controls to a stream of expressions, frame after frame.
 

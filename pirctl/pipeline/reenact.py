@@ -36,6 +36,7 @@ from pirctl.pipeline.controls import (
     Controls,
     ExpressionEditor,
     expression_range,
+    notes_on_axes,
     notes_on_mask,
 )
 from pirctl.pipeline.curves import write_curves
@@ -258,6 +259,7 @@ def reenact(
         held_frames=() if driving is None else driving.held_frames,
         clamped={name: (n, *editor.range_of(name)) for name, n in editor.clamped.items()},
         notes=(
+            *notes_on_axes(controls, actor.axis_names, actor.settings.mask),
             *notes_on_mask(controls, actor.axis_names, actor.settings.mask),
             *(() if driving is None else driving.damage),
         ),

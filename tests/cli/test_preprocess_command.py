@@ -58,6 +58,21 @@ def test_errors_say_what_to_type_and_stdout_stays_clean(
     assert "hint: --no-audio" in err
 
 
+def test_the_paper_s_face_model_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIRCTL_HOME", str(tmp_path / "home"))
+    video = make_clip(tmp_path)
+    assert main(arguments(tmp_path, video, "--face-model", "bfm", "--fit", "deep3d")) == 1
+    assert "hint: pirctl models import bfm BFM_model_front.mat" in capsys.readouterr().err
+    assert main(arguments(tmp_path, video, "--fit", "deep3d")) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "hint: --fit deep3d --face-model bfm" in err
+    assert main(arguments(tmp_path, video, "--face-model", "flame")) == 2
+    assert not (tmp_path / "targets").exists()
+
+
 def test_inspect_without_a_target_says_how_to_make_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,9 @@ from pirctl.checkpoint import check_belongs, load_about
 from pirctl.errors import CheckpointError, SettingsError, TargetError, WeightsMissing
 from pirctl.face.deep3d import Deep3dNetwork, camera_of, choose_square
 from pirctl.face.masks import CHIN_DROP, MaskPainter, dropped_jaw
-from pirctl.face.model import FaceModel, load_face_model, write_face_model
+from pirctl.face.model import ARKIT_NAMES, FaceModel, load_face_model, write_face_model
 from pirctl.pipeline.actor import load_actor
+from pirctl.pipeline.controls import Controls, notes_on_axes
 from pirctl.pipeline.expression import mouth_axes
 from pirctl.pipeline.inspect import inspect
 from pirctl.pipeline.poses import drive
@@ -105,6 +106,11 @@ def test_the_regressor_without_its_model_or_weights_says_what_to_type(
 def test_without_named_axes_the_whole_expression_comes_from_the_speech(paper: FaceModel) -> None:
     axes = mouth_axes(paper.expression_names)
     assert axes == tuple(range(64))
+    names, face = paper.expression_names, MaskSettings(region="face")
+    assert "eyes and brows follow the speech" in notes_on_axes(Controls(), names, face)[0]
+    assert notes_on_axes(Controls(upper_face="speech"), names, face) == ()
+    assert notes_on_axes(Controls(), names, MaskSettings()) == ()
+    assert notes_on_axes(Controls(), ARKIT_NAMES, face) == ()
     own, speech = np.zeros((2, 64), np.float32), np.ones((2, 64), np.float32)
     assert np.array_equal(drive(own, speech, axes), speech)
 
@@ -118,6 +124,7 @@ def one_step() -> Settings:
 def as_paper(target: Target, paper: FaceModel) -> None:
     """Turn a target into one that was fitted with the paper's model."""
     track, rng = target.track(), np.random.default_rng(2)
+    track.landmarks[:, 33], track.landmarks[:, 263] = (20, 28), (44, 28)  # Eyes, to measure with.
     target.write_track(
         Track(
             **{
