@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pirctl.device import one_thread
 from pirctl.errors import FaceNotFound
 from pirctl.face import landmarks as mesh
 from pirctl.face.camera import head_angles, intrinsics, rotation_from_vector, vector_from_rotation
@@ -99,7 +100,7 @@ def fit_clip(
     points, rows, places = match_points(torch.from_numpy(tracked[index]), model)
     right, left = (int((places == corner).nonzero()[0]) for corner in mesh.EYE_OUTER_CORNERS)
     eyes_px = float(mesh.eye_distance(points, right, left).quantile(0.8))
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         problem = _pose_problem(rows, places, model, float(size_px), eyes_px, settings)
         state = start(points, problem)
         chosen = _spread(state, settings.identity_frames)
