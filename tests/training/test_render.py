@@ -48,7 +48,9 @@ def test_footage_has_the_frames_and_maps_asked_for(footage: Footage) -> None:
 
 
 def test_windows_hold_the_whole_mask_wherever_they_lie(footage: Footage) -> None:
-    windows = Windows(footage, _windowed(0.75))
+    footage.maps["mask"][:] = 0
+    footage.maps["mask"][:, 30:45, 25:40] = 255
+    windows = Windows(footage, _windowed(0.6))
     assert windows.side_px < SIZE
     assert windows.side_px % windows.cell_px == 0
     seen = set()
