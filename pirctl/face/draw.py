@@ -12,7 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from pirctl.face.landmarks import MESH_POINTS
+from pirctl.face.model import GENERIC, FaceModel, load_face_model
 from pirctl.face.parsing import LABELS
 from pirctl.files import atomic_file
 
@@ -24,6 +27,7 @@ GREEN: Colour = (64, 255, 96)
 ORANGE: Colour = (255, 150, 32)
 RED: Colour = (255, 64, 64)
 WHITE: Colour = (255, 255, 255)
+BLACK: Colour = (0, 0, 0)
 
 _FRACTION_BITS = 4
 _CAPTION_PX = 22
@@ -55,6 +59,23 @@ def draw_mesh(
     return blend(image, lines, 0.5)
 
 
+def draw_model(image: Image, model: FaceModel, points: FloatArray, colour: Colour = GREEN) -> Image:
+    """A face model as lines; a dense one by the mesh that trackers know, or by its 68 points.
+
+    Args:
+        image: drawn upon.
+        model: whose vertices they are.
+        points: (V, 2) pixels of the picture.
+        colour: of the lines.
+    """
+    if len(points) == MESH_POINTS:
+        return draw_mesh(image, points, model.triangles.numpy(), colour)
+    if bool((model.mesh_vertices < 0).all()):  # Imported without the map of these points.
+        return draw_points(image, points[model.landmarks_68.numpy()], colour)
+    edges = load_face_model(GENERIC).triangles.numpy()
+    return draw_mesh(image, model.mesh_points(torch.from_numpy(points)).numpy(), edges, colour)
+
+
 def draw_mask(image: Image, mask: FloatArray, colour: Colour = ORANGE) -> Image:
     """A mask (H, W) in [0, 1] as a half transparent colour."""
     weight = 0.5 * np.asarray(mask, np.float32)[..., None]
@@ -73,12 +94,12 @@ def draw_text(image: Image, text: str, colour: Colour = WHITE) -> Image:
     import cv2
 
     drawn = image.copy()
-    for ink, thickness in ((0, 3), (colour, 1)):
-        ink_colour = (0, 0, 0) if ink == 0 else colour
+    # The ground is the same text moved about: thicker strokes would be wider letters.
+    ground = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
+    for (x, y), ink in [*((move, BLACK) for move in ground), ((0, 0), colour)]:
         cv2.putText(
-            drawn, text, (5, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink_colour, thickness,
-            cv2.LINE_AA,
-        )  # fmt: skip
+            drawn, text, (5 + x, 16 + y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA
+        )
     return drawn
 
 

@@ -19,12 +19,11 @@ from pirctl.face.camera import head_angles, project, transform
 from pirctl.face.draw import (
     GREEN,
     RED,
-    Colour,
     Image,
     contact_sheet,
     draw_label_colours,
     draw_mask,
-    draw_mesh,
+    draw_model,
     draw_points,
     draw_text,
     plot_curves,
@@ -32,7 +31,7 @@ from pirctl.face.draw import (
 )
 from pirctl.face.landmarks import MESH_POINTS, eye_distance, mouth_opening
 from pirctl.face.masks import MaskPainter
-from pirctl.face.model import GENERIC, FaceModel, load_face_model
+from pirctl.face.model import FaceModel
 from pirctl.media import probe, read_frames
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import MaskSettings, Settings
@@ -151,19 +150,9 @@ class _Drawer:
         )
         pixels = project(camera, torch.from_numpy(track.K))
         colour = GREEN if track.valid[number] else RED
-        drawn = self._mesh(frame, pixels, colour)
+        drawn = draw_model(frame, self._model, pixels.numpy(), colour)
         seen = track.landmarks[:, :MESH_POINTS] if track.tracked is None else track.tracked
         return draw_points(drawn, seen[number], (255, 255, 255))
-
-    def _mesh(self, frame: Image, pixels: torch.Tensor, colour: Colour) -> Image:
-        """The model over a frame; a dense one by its points of the tracked mesh."""
-        model = self._model
-        if len(model.mean) == MESH_POINTS:
-            return draw_mesh(frame, pixels.numpy(), model.triangles.numpy(), colour)
-        if bool((model.mesh_vertices < 0).all()):  # Imported without the map of these points.
-            return draw_points(frame, pixels[model.landmarks_68].numpy(), colour)
-        edges = load_face_model(GENERIC).triangles.numpy()
-        return draw_mesh(frame, model.mesh_points(pixels).numpy(), edges, colour)
 
     def masks(self, number: int, frame: Image) -> Image:
         """The inpainting mask."""

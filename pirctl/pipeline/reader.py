@@ -65,7 +65,10 @@ def patch_transforms(track: Track, model: FaceModel) -> FloatArray:
         follows the head and ignores the expression.
     """
     neutral = model.vertices(torch.from_numpy(track.z_id), torch.zeros(track.z_exp.shape[1]))
-    centre = neutral[list(LIPS_OUTER)].mean(0) - torch.tensor([0.0, _BELOW_DM, 0.0])
+    lips = model.mesh_vertices[list(LIPS_OUTER)]
+    if bool((lips < 0).any()):  # A model that knows the 68 points only.
+        lips = model.landmarks_68[48:60]
+    centre = neutral[lips].mean(0) - torch.tensor([0.0, _BELOW_DM, 0.0])
     axes = torch.stack([centre, centre + torch.tensor([0.0, 0.1, 0.0])])
     R, t, K = (torch.from_numpy(array) for array in (track.R, track.t, track.K))
     in_camera = transform(R, t, axes.expand(track.frames, -1, -1))

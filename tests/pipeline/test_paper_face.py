@@ -20,6 +20,7 @@ from pirctl.pipeline.controls import Controls, notes_on_axes
 from pirctl.pipeline.expression import mouth_axes
 from pirctl.pipeline.inspect import inspect
 from pirctl.pipeline.poses import drive
+from pirctl.pipeline.reader import patch_transforms
 from pirctl.settings import STAGES, MaskSettings, Settings
 from pirctl.target import Target, Track
 from pirctl.training import run as train
@@ -172,6 +173,24 @@ def test_inspect_draws_the_tracked_mesh_on_a_dense_model(tmp_path: Path, paper: 
         inspect(target)
     target.write_about(replace(target.about, face_model_hash=load_face_model("bfm").version))
     assert len(inspect(target).pictures) == 5
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_the_mouth_is_read_in_the_same_place_on_a_dense_model(mapped: bool) -> None:
+    def place(model: FaceModel) -> np.ndarray:
+        track = Track(
+            landmarks=np.zeros((1, 468, 2), np.float32),
+            valid=np.ones(1, bool),
+            z_id=np.zeros(model.identity_width, np.float32),
+            z_exp=np.zeros((1, model.expression_width), np.float32),
+            R=np.diag(np.float32([1, -1, -1]))[None],
+            t=np.float32([[0, 0, 9]]),
+            K=np.float32([[1300, 0, 128], [0, 1300, 128], [0, 0, 1]]),
+            error_px=np.zeros(1, np.float32),
+        )
+        return patch_transforms(track, model)[0]
+
+    assert np.allclose(place(basel_like(mapped=mapped)), place(load_face_model("generic")), atol=3)
 
 
 def test_a_model_imported_anew_with_other_content_is_another_one(
