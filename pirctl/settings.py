@@ -215,9 +215,13 @@ class DiscriminatorSettings:
     """Channels of the first layer."""
     layers: int = 3
     """Strided layers."""
+    lr_multiplier: float = 1.0
+    """Learning rate relative to the renderer's."""
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "scales", "channels", "layers")
+        if not 0 < self.lr_multiplier <= 1:
+            raise ValueError(f"lr_multiplier is {self.lr_multiplier}, it must be in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

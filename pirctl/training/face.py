@@ -116,12 +116,21 @@ def preview_numbers(usable: Tensor) -> Tensor:
     return usable[places.round().long()]
 
 
-def adam(network: nn.Module, settings: Settings, stage: str) -> torch.optim.Adam:
-    """The optimiser of a stage over the trainable weights of a network."""
+def adam(
+    network: nn.Module, settings: Settings, stage: str, lr_multiplier: float = 1.0
+) -> torch.optim.Adam:
+    """The optimiser of a stage over the trainable weights of a network.
+
+    Args:
+        network: what it updates.
+        settings: the resolved settings.
+        stage: whose learning rate and momenta.
+        lr_multiplier: factor on the learning rate, which the loop applies.
+    """
     chosen = getattr(settings.train, stage)
     parameters = [weight for weight in network.parameters() if weight.requires_grad]
     return torch.optim.Adam(
-        parameters,
+        [{"params": parameters, "lr_multiplier": lr_multiplier}],
         lr=chosen.learning_rate,
         betas=(chosen.beta1, chosen.beta2),
         fused=parameters[0].device.type in ("cpu", "cuda"),

@@ -222,7 +222,7 @@ class _Run:
         rate = learning_rate(self.stage, self.step, self.steps)
         for optimiser in self.trainer.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("lr_multiplier", 1.0)
         samples, batch_size = self.trainer.samples, self.stage.batch_size
         positions = batch_positions(self.step, samples, batch_size, seed)
         seen: dict[str, float] = {}

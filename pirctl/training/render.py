@@ -89,7 +89,9 @@ class RenderTrainer:
             self.discriminator = MultiscaleDiscriminator(settings.discriminator).to(footage.device)
             self.adversarial = Adversarial()
             self.networks["discriminator"] = self.discriminator
-            self.optimisers["discriminator"] = adam(self.discriminator, settings, self.stage)
+            self.optimisers["discriminator"] = adam(
+                self.discriminator, settings, self.stage, settings.discriminator.lr_multiplier
+            )
 
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         """The renderer's update, then the discriminator's, on the frames at `positions`."""

@@ -56,7 +56,12 @@ _SHAPING = {
 }
 """Sections of the settings that a stage's networks are built from."""
 
-_NO_EFFECT_ON_SHAPE = {"audio2exp.dropout", "audio2exp.teacher_forced", "audio2exp.teacher_noise"}
+_NO_EFFECT_ON_SHAPE = {
+    "audio2exp.dropout",
+    "audio2exp.teacher_forced",
+    "audio2exp.teacher_noise",
+    "discriminator.lr_multiplier",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
