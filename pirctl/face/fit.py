@@ -45,6 +45,10 @@ NOISE = (0.001, 0.01)
 first solve assumes the most; what it leaves over tells how well this clip can be explained."""
 CHUNK_FRAMES = 240
 """Frames whose results are kept from one solve."""
+JUMP = 0.06
+"""A face that changes its speed by more than this part of its size from one frame to the next was
+not moved by its owner: the picture was cut, or frames are missing or repeated. No such change is
+smoothed. Ordinary clips stay below half of it."""
 OVERLAP_FRAMES = 24
 """Frames solved on either side of a chunk and thrown away: about a second, longer than any tie."""
 
@@ -230,13 +234,22 @@ def _settle(points: Tensor, state: State, problem: Problem, chosen: Tensor) -> S
     return _with_identity(state, solve_identity(points[chosen], some, problem, 4))
 
 
+def _move_smoothly(points: Tensor, index: npt.NDArray[np.int64]) -> Tensor:
+    """Whether frames i to i + 2 follow without a gap and without a jump: (T - 2,) bool."""
+    middle = points.mean(1)
+    size = (points.amax(1) - points.amin(1)).amax(1).median()
+    jump = (middle[2:] - 2 * middle[1:-1] + middle[:-2]).norm(dim=-1)
+    smoothly: Tensor = torch.from_numpy(index[2:] - index[:-2] == 2) & (jump < JUMP * size)
+    return smoothly
+
+
 def _all_frames(
     points: Tensor, index: npt.NDArray[np.int64], state: State, problem: Problem,
     on_progress: OnProgress,
 ) -> tuple[State, Tensor]:  # fmt: skip
     """Pose and expression of every frame, and the mean error of each in pixels."""
     frames = len(points)
-    consecutive = torch.from_numpy(index[2:] - index[:-2] == 2)
+    consecutive = _move_smoothly(points, index)
     parts, errors = [], []
     for first in range(0, frames, CHUNK_FRAMES):
         last = min(frames, first + CHUNK_FRAMES)

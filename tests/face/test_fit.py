@@ -268,3 +268,15 @@ def as_98(points: torch.Tensor) -> torch.Tensor:
         if shares.any():
             wide[..., row, :] = points[..., int(shares.argmax()), :]
     return wide
+
+
+def test_a_face_that_jumps_is_followed_at_once(model: FaceModel) -> None:
+    """Every frame is shown twice and moved twice as far, and once the picture is cut."""
+    clip = make_clip(model, 40)
+    jumps = 20 * np.sin(np.arange(40) // 2 * 2.0) + 60 * (np.arange(40) > 25)
+    moved = clip.landmarks + jumps[:, None, None]
+    still = fit_clip(clip.landmarks, np.ones(40, bool), model, SIZE_PX)
+    fit = fit_clip(moved.astype(np.float32), np.ones(40, bool), model, SIZE_PX)
+    assert fit.error_px.max() < 3 * still.error_px.max()
+    jaw = model.axis("jawOpen")
+    assert np.corrcoef(fit.z_exp[:, jaw], clip.z_exp[:, jaw])[0, 1] > 0.95
