@@ -16,24 +16,46 @@ def inspect(
         str | None, typer.Argument(help="Name of the target.  [default: the only one there is]")
     ] = None,
     target: options.TargetName = None,
+    axes: Annotated[
+        bool,
+        typer.Option(
+            "--axes",
+            help="Draw the face under each expression axis at full strength: the implicit face "
+            "when it is trained, else the mesh.",
+        ),
+    ] = False,
+    device: options.Device = None,
     workspace: options.Workspace = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Draw what preprocess found: landmarks, mesh, masks, labels, curves, worst frames.
+    """Draw what preprocess found: landmarks, mesh, masks, labels, curves, worst frames.
 
     The pictures go to TARGET/inspect/. Look at worst.png first.
 
     \b
     pirctl inspect obama
     pirctl inspect --target obama --json
-    """
+    pirctl inspect --target obama --axes
+    """  # noqa: D301
     from pirctl.pipeline import inspect as pipeline
+    from pirctl.pipeline.axes import inspect_axes
     from pirctl.target import find_target
 
     if name and target and name != target:
         raise typer.BadParameter(f"two targets given, {name!r} and {target!r}")
     found = find_target(name or target, workspace)
+    if axes:
+        with show_progress(quiet) as on_progress:
+            drawn = inspect_axes(found, device=device, on_progress=on_progress)
+        if json_output:
+            print_json(drawn.to_mapping())
+            return
+        print_result(drawn.picture)
+        if not quiet:
+            what = "the implicit face" if drawn.drawn_with == "face" else "the mesh"
+            print_message(f"rest and {len(drawn.axes)} axes at full strength, {what}")
+        return
     with show_progress(quiet) as on_progress:
         report = pipeline.inspect(found, on_progress=on_progress)
     if json_output:

@@ -105,7 +105,7 @@ def preprocess(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Make a target from a video: track the face, crop, fit the face model, label the pixels.
+    """Make a target from a video: track the face, crop, fit the face model, label the pixels.
 
     The target is a folder in the workspace. A second run redoes only what its inputs changed.
 
@@ -113,7 +113,7 @@ def preprocess(
     pirctl preprocess video.mp4
     pirctl preprocess talk.mov --target obama --parser geometry
     pirctl preprocess video.mp4 --face-model bfm --fit deep3d
-    """
+    """  # noqa: D301
     from pirctl import config
     from pirctl.pipeline import preprocess as pipeline
 

@@ -6,7 +6,7 @@ compared with the truth. A score alone proves nothing, so the same measurement i
     truth            the held-out frames themselves: the error of the reader, the floor of a column
     ours             repainted, driven by the held-out sound
     mean mouth       repainted by the same networks, showing the person's mean expression
-    wrong speech     repainted, driven by sound from another part of the clip
+    wrong speech     repainted, driven by sound of the training part, repeated if that is shorter
     untouched frame  frames of the training part shown unchanged under the new speech, as a
                      viewer would see them without dubbing; their head pose is their own
 """
@@ -111,8 +111,8 @@ def evaluate(
         right, wrong = Path(temporary) / "right.wav", Path(temporary) / "wrong.wav"
         rate = actor.settings.media.frame_rate
         cut_sound(target.audio_path, right, first / rate, total / rate)
-        # As far from the held-out part as the clip allows: its beginning.
-        cut_sound(target.audio_path, wrong, 0.0, total / rate)
+        # Never of the held-out part: the clip's beginning, again and again if need be.
+        cut_sound(target.audio_path, wrong, 0.0, total / rate, again_at_s=first / rate)
         mean = mean_expression(track, first)[None]
         sources: dict[str, Callable[[], Iterable[FloatArray]]] = {
             "ours": lambda: actor.express(right),
@@ -160,14 +160,33 @@ def improvement(rows: Iterable[Score]) -> dict[str, dict[str, float]]:
     return gains
 
 
-def cut_sound(source: Path, output: Path, start_s: float, duration_s: float) -> None:
-    """Copy a section of a WAV file; reads no more than the section."""
+def cut_sound(
+    source: Path,
+    output: Path,
+    start_s: float,
+    duration_s: float,
+    *,
+    again_at_s: float | None = None,
+) -> None:
+    """Copy a section of a WAV file; reads no more than the section.
+
+    Args:
+        source: the file.
+        output: the file to write; shorter than asked for where `source` ends.
+        start_s: where the section starts, in seconds.
+        duration_s: how long it is, in seconds.
+        again_at_s: where to go back to the start, to fill the duration; None: never.
+    """
     with wave.open(str(source), "rb") as reading, wave.open(str(output), "wb") as writing:
         writing.setparams(reading.getparams())
         rate_hz = reading.getframerate()
         start = min(round(start_s * rate_hz), reading.getnframes())
-        reading.setpos(start)
-        writing.writeframes(reading.readframes(round(duration_s * rate_hz)))
+        left = round(duration_s * rate_hz)
+        length = left if again_at_s is None else max(0, round(again_at_s * rate_hz) - start)
+        while left > 0 and length > 0:
+            reading.setpos(start)
+            writing.writeframes(reading.readframes(min(left, length)))
+            left -= length
 
 
 def _check(actor: Actor, total: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.face.draw import contact_sheet, draw_text, write_image
+from pirctl.face.draw import contact_sheet, draw_text, fit_into_square, write_image
 from pirctl.media import read_frames
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.poses import drive
@@ -48,12 +48,13 @@ def evaluation_sheet(
     ]
     rows = [truths, shown.masked, shown.face, shown.painted, *close]
     rate = actor.settings.media.frame_rate
-    pictures = [list(row) for row in rows]
+    pictures, side_px = [list(row) for row in rows], min(256, size)
+    # Fitted first: text that is resized with its picture cannot be read.
     pictures[0] = [
-        draw_text(image, f"{number / rate:.2f} s")
+        draw_text(fit_into_square(image, side_px), f"{number / rate:.2f} s")
         for image, number in zip(pictures[0], numbers, strict=True)
     ]
-    write_image(path, contact_sheet(pictures, captions=ROWS, side_px=min(256, size)))
+    write_image(path, contact_sheet(pictures, captions=ROWS, side_px=side_px))
 
 
 def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:

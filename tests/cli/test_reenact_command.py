@@ -6,14 +6,17 @@ import json
 import shutil
 import wave
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pirctl.cli.reenact import name_ranges
+from pirctl.face.landmark_file import Landmarks, write_landmark_file
 from pirctl.media import probe, read_frames
 from pirctl.target import Target
+from tests.pipeline.drawn import SIZE
 
 
 def test_a_video_as_long_as_the_speech_is_written(pirctl, workspace, speech, tmp_path) -> None:
@@ -226,6 +229,35 @@ def test_eyes_outside_the_mask_are_said(pirctl, workspace, speech) -> None:
     outcome = pirctl("reenact", "-t", "anna", "-a", speech, "--expression", "eyeBlinkLeft=0+1")
     assert outcome.status == 0
     assert "eyeBlinkLeft: hardly seen, for the mask covers the lower face only" in outcome.err
+
+
+def test_a_driving_video_needs_a_tracker_or_landmarks(pirctl, workspace) -> None:
+    film = workspace / "anna" / "frames.mkv"
+    outcome = pirctl("reenact", "-t", "anna", "--drive", film)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "--landmarks FILE" in outcome.err
+    assert not list(Path.cwd().glob("*.mp4"))
+
+
+def test_a_driving_video_moves_the_face(pirctl, workspace, tmp_path) -> None:
+    # The target drives itself; two frames of it are said to have no face.
+    track = Target(workspace / "anna").track()
+    valid = np.ones(track.frames, bool)
+    valid[4:6] = False
+    points = Landmarks(
+        points=track.landmarks, valid=valid, width=SIZE, height=SIZE, frame_rate=Fraction(25)
+    )
+    write_landmark_file(tmp_path / "points.safetensors", points)
+    film = workspace / "anna" / "frames.mkv"
+    outcome = pirctl(
+        "reenact", "-t", "anna", "--drive", film, "--landmarks", "points.safetensors",
+        "--export-expression", "shown.csv",
+    )  # fmt: skip
+    assert (outcome.status, outcome.out) == (0, "anna_frames.mp4\nshown.csv\n"), outcome.err
+    assert "2 of 60 frames of the driving video have no usable face" in outcome.err
+    assert "hold the last expression: 4-5" in outcome.err
+    assert not probe(Path("anna_frames.mp4")).has_audio
+    assert len(Path("shown.csv").read_text().splitlines()) == 61
 
 
 @pytest.mark.parametrize("pose", ["still", "loop"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,29 @@ def test_a_section_of_sound_is_cut_to_the_sample(tmp_path: Path) -> None:
     cut_sound(tmp_path / "all.wav", tmp_path / "end.wav", 0.9, 0.5)
     with wave.open(str(tmp_path / "end.wav")) as file:
         assert file.getnframes() == 1600
+    cut_sound(tmp_path / "all.wav", tmp_path / "again.wav", 0.0, 0.7, again_at_s=0.25)
+    again = read_sound(tmp_path / "again.wav", 16000)
+    assert len(again) == 11200
+    np.testing.assert_allclose(again, np.resize(ramp[:4000], 11200), atol=1e-4)
+
+
+def test_the_wrong_speech_is_never_the_held_out_one(
+    tmp_path: Path, model: FaceModel, actor: Actor
+) -> None:
+    # More is held out than trained on, so the beginning alone would run into it.
+    heard: list[np.ndarray] = []
+
+    def express(path: Path) -> Iterator[np.ndarray]:
+        heard.append(read_sound(path, 16000))
+        return actor.express(path)
+
+    first = 30
+    evaluate(replace(actor, training_frames=first, express=express), tmp_path)
+    whole = read_sound(actor.target.audio_path, 16000)
+    wrong = heard[1]
+    assert len(wrong) == len(heard[0]) == (FRAMES - first) * 640
+    np.testing.assert_allclose(heard[0], whole[first * 640 :], atol=1e-4)
+    np.testing.assert_allclose(wrong, np.resize(whole[: first * 640], len(wrong)), atol=1e-4)
 
 
 def test_landmark_distance_ignores_where_the_mouth_is() -> None:

@@ -448,3 +448,21 @@ def test_sound_is_cut_or_continued_with_silence() -> None:
 def test_a_name_from_outside_cannot_leave_the_workspace(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="cannot be used"):
         run(make_clip(tmp_path), tmp_path, name="../elsewhere")
+
+
+def test_the_source_is_recorded_so_that_it_is_found_from_anywhere_and_after_a_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = make_clip(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    target = run(Path("clip.mp4"), tmp_path).target
+    about = target.about
+    assert about.source == str(video)
+    state = video.stat()
+    assert (about.source_bytes, about.source_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    moved = tmp_path / "films" / "clip.mp4"
+    moved.parent.mkdir()
+    video.rename(moved)
+    again = run(moved, tmp_path)
+    assert again.up_to_date
+    assert target.about == replace(about, source=str(moved))
