@@ -67,7 +67,7 @@ class DemoReport:
         steps: the steps in order.
         seconds: wall time in all.
         peak_memory_bytes: most memory of this process plus the largest one it started.
-        video: the target saying the held-out speech.
+        video: the target saying the held-out speech, in the original shot.
         evaluation: scores and contact sheet.
     """
 

@@ -25,7 +25,10 @@ def test_every_step_runs_and_a_second_run_reuses_them(pirctl, tmp_path) -> None:
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert report["peak_memory_bytes"] < 6 * 2**30
     video = tmp_path / report["video"]
-    assert probe(video).has_audio
+    about = probe(video)
+    assert about.has_audio
+    # The original shot, not the crop of 256 pixels that tiny works on.
+    assert (about.width, about.height) == (512, 512)
     assert len(list(read_frames(video))) == round(0.35 * 6 * 25)
     assert (tmp_path / "demo" / "evaluation" / "sheet.png").is_file()
 
