@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +26,7 @@ from pirctl.checkpoint import (
     load_checkpoint,
     retrain_command,
 )
+from pirctl.device import one_thread
 from pirctl.errors import CheckpointError, SettingsError, TargetError
 from pirctl.face.model import FaceModel
 from pirctl.networks.perceptual import PerceptualLoss
@@ -225,15 +227,19 @@ def _train(stage: str, job: _Job, restart: bool) -> StageReport:
             folder=folder,
         )
     trainer, about, settings = _BUILDERS[stage](job)
-    return train_stage(
-        trainer,
-        folder=folder,
-        settings=settings,
-        about=about,
-        device=job.device,
-        resume=old is not None,
-        on_progress=job.on_progress,
-    )
+    # The decoder goes through a window frame by frame: beside the small encoder, its products are
+    # too small to share between threads, which would only wait for each other.
+    is_small = stage == "audio" and settings.speech.encoder == "mel"
+    with one_thread() if is_small else nullcontext():
+        return train_stage(
+            trainer,
+            folder=folder,
+            settings=settings,
+            about=about,
+            device=job.device,
+            resume=old is not None,
+            on_progress=job.on_progress,
+        )
 
 
 def _planned_steps(stage: str, job: _Job) -> int:
