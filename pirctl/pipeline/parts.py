@@ -157,9 +157,12 @@ def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | No
         seen = old.landmarks if old.tracked is None else old.tracked
         whole = source_from_crop(seen, crop, about.size_px)
         found = Landmarks(
-            points=whole, valid=old.valid, width=info.width, height=info.height,
+            points=whole,
+            valid=np.isfinite(old.error_px),  # Tracked, however badly the old fit missed.
+            width=info.width,
+            height=info.height,
             frame_rate=work.rate,
-        )  # fmt: skip
+        )
     elif points is not None:
         duration_s = len(points.valid) / points.frame_rate
         # A few rows more than the picture may have; the pictures' number is known after reading.

@@ -79,8 +79,12 @@ def test_the_regressor_gives_coefficients_in_the_camera_of_its_square(
     assert np.abs(np.diff(track.z_exp, axis=0)).max() < 1e-5
     assert track.z_exp[0].std() == pytest.approx(0.05, rel=0.5)
     assert run(tmp_path / "clip.mp4", tmp_path, **options).up_to_date
+    # A frame that this fit missed is not lost to the next one.
+    track.valid[3] = False
+    report.target.write_track(track)
     fitted = run(tmp_path / "clip.mp4", tmp_path, face_model="bfm")
     assert "fit" not in fitted.reused
+    assert fitted.unusable_frames == ()
     assert fitted.target.about.fit == "landmarks"
 
 
