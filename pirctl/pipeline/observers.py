@@ -42,8 +42,10 @@ def choose_detector(
                 hint="pirctl models import retinaface_resnet50 FILE, and awing likewise",
             )
         ways = "--tracker mediapipe, or give points with --landmarks FILE"
-        files = [_find(weights, ways) for weights in ("retinaface_resnet50", "awing")]
-        return FacexlibDetector(*files, device=select_device(device))
+        pull = "retinaface_resnet50 awing"
+        detection = _find("retinaface_resnet50", ways, pull)
+        alignment = _find("awing", ways, pull)
+        return FacexlibDetector(detection, alignment, select_device(device))
     ways = "--tracker-model FILE, or give points with --landmarks FILE"
     return MediapipeDetector(model or _find("face_landmarker", ways))
 
@@ -80,10 +82,10 @@ def choose_regressor(weights: Path | None, device: str | None) -> Deep3dNetwork:
     return load_network(path, select_device(device))
 
 
-def _find(name: str, ways_out: str) -> Path:
+def _find(name: str, ways_out: str, pull: str = "") -> Path:
     try:
         return find_weights(name)
     except WeightsMissing as error:
         raise WeightsMissing(
-            error.message, hint=f"pirctl models pull {name}, or {ways_out}"
+            error.message, hint=f"pirctl models pull {pull or name}, or {ways_out}"
         ) from error

@@ -191,3 +191,28 @@ def test_label_maps_are_cleaned_as_a_stream() -> None:
     stream = without_flicker(maps())
     assert next(stream).max() == 0
     assert taken == [0, 1]
+
+
+def test_frames_parsed_together_get_the_labels_they_get_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pirctl.face.parsing._NETWORK_SIZE_PX", 64)
+    torch.save(facexlib_bisenet()(num_class=19).state_dict(), tmp_path / "bisenet.pth")
+    parser = BisenetParser(tmp_path / "bisenet.pth")
+    frames = list(np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), np.uint8))
+    nowhere = np.zeros((3, 478, 2), np.float32)
+    together = parser.parse(frames, nowhere)
+    alone = [parser.parse([frame], nowhere[:1])[0] for frame in frames]
+    assert all((a == b).mean() > 0.999 for a, b in zip(together, alone, strict=True))
+    assert parser.parse([], nowhere[:0]) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_bisenet_runs_in_half_precision_and_agrees(tmp_path: Path) -> None:
+    torch.save(facexlib_bisenet()(num_class=19).state_dict(), tmp_path / "bisenet.pth")
+    frames = list(np.random.default_rng(0).integers(0, 255, (4, 128, 128, 3), np.uint8))
+    nowhere = np.zeros((4, 478, 2), np.float32)
+    half = BisenetParser(tmp_path / "bisenet.pth", "cuda").parse(frames, nowhere)
+    whole = BisenetParser(tmp_path / "bisenet.pth").parse(frames, nowhere)
+    assert (np.stack(half) == np.stack(whole)).mean() > 0.9

@@ -426,7 +426,7 @@ def test_missing_weights_name_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing) as caught:
         run(video, tmp_path, detector=None, tracker="facexlib")
     hint = caught.value.hint or ""
-    assert "pirctl models pull retinaface_resnet50" in hint
+    assert "pirctl models pull retinaface_resnet50 awing" in hint
     assert "--tracker mediapipe" in hint
     assert "--landmarks FILE" in hint
 
