@@ -224,7 +224,7 @@ def show_path(name: Name, json_output: options.Json = False) -> None:
     """
     from pirctl import catalog
 
-    path = catalog.find_weights(name)
+    path = models_bfm.face_model_file() if name == "bfm" else catalog.find_weights(name)
     if json_output:
         print_json({"name": name, "path": path})
     else:

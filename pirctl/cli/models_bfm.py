@@ -40,3 +40,14 @@ def import_face_model(
         print_json(made)
     else:
         print_result(made.path)
+
+
+def face_model_file() -> Path:
+    """The face model that was imported.
+
+    Raises:
+        WeightsMissing: none was.
+    """
+    from pirctl.face.model import BFM, find_face_model
+
+    return find_face_model(BFM)

@@ -182,8 +182,13 @@ def load_face_model(name: str = GENERIC) -> FaceModel:
         SettingsError: no face model has this name.
         WeightsError: the file is missing or corrupt.
     """
+    return read_face_model(find_face_model(name))
+
+
+def find_face_model(name: str) -> Path:
+    """The file of the face model `name`; errors as `load_face_model`."""
     try:
-        path = face_model_path(name)
+        return face_model_path(name)
     except SettingsError as error:
         if name != BFM:
             raise
@@ -191,7 +196,6 @@ def load_face_model(name: str = GENERIC) -> FaceModel:
             "the face model 'bfm' is made from your own licensed files, and none was imported yet",
             hint="pirctl models import bfm BFM_model_front.mat, or stay with --face-model generic",
         ) from error
-    return read_face_model(path)
 
 
 def read_face_model(path: Path) -> FaceModel:

@@ -31,6 +31,15 @@ def test_the_file_a_user_has_becomes_the_face_model_bfm(
     assert made["path"] == str(home / "face" / "bfm.safetensors")
     assert made["version"] == load_face_model("bfm").version
     assert "68 classic points" in printed.err  # There is no map beside the file.
+    assert main(["models", "path", "bfm"]) == 0
+    assert capsys.readouterr().out.strip() == made["path"]
+
+
+def test_the_path_of_a_model_that_was_not_imported_is_an_error(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "path", "bfm"]) == 1
+    assert "hint: pirctl models import bfm BFM_model_front.mat" in capsys.readouterr().err
 
 
 def test_a_map_of_another_content_is_refused_and_nothing_is_written(
