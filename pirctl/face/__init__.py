@@ -1,0 +1,1 @@
+"""Faces: tracking, cropping, the camera, face models and their fit, parsing, masks, drawing."""

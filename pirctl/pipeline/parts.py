@@ -236,7 +236,7 @@ def _write_pictures(work: Work, made: Target, mesh: FloatArray, labeller: Parser
         return old.about.frames
     if old.has("frames"):
         link(old.target.frames_path, made.frames_path)
-        pictures = read_frames(made.frames_path)
+        pictures: Iterator[npt.NDArray[np.uint8]] = read_frames(made.frames_path)
     else:
         size = (size_px, size_px)
         pictures = work.source_frames(crop=work.crop, size=size)
