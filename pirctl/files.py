@@ -56,7 +56,8 @@ def check_writable(path: Path, *, needed_bytes: int = 0, force: bool = True) -> 
     parent = _existing_parent(path.absolute().parent)
     if not parent.is_dir():
         raise PirctlError(
-            f"{path} cannot be written: {parent} is not a folder", hint="choose another --output"
+            f"{path} cannot be written: {parent} is not a folder",
+            hint="choose another place for it",
         )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise PirctlError(

@@ -17,7 +17,7 @@ import numpy as np
 from pirctl.errors import MediaError, SettingsError
 from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
-from pirctl.face.landmarks import eye_distance
+from pirctl.face.landmarks import SPARSE_COUNTS, eye_distance
 from pirctl.face.model import GENERIC, FaceModel, load_face_model
 from pirctl.face.track import FaceDetector
 from pirctl.files import atomic_folder, check_writable
@@ -170,9 +170,11 @@ def preprocess(
         labeller = choose_parser(parser, parser_weights, device)
         tracked_by = "file" if points is not None else detector.name if detector else ""
         method = fit if regressor is None else f"{fit} {weights_digest(regressor)}"
+        count = points.points.shape[1] if points is not None else detector.points if detector else 0
         parts = part_digests(
-            source, settings, model, tracked_by, landmarks, labeller, with_audio, method
-        )
+            source, settings, model, tracked_by, landmarks, labeller, with_audio, method,
+            is_sparse=count in SPARSE_COUNTS,
+        )  # fmt: skip
         previous = Previous.of(target, parts, source, force=force)
         if previous.is_complete:
             _remember_place(target, source)

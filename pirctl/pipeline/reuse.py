@@ -100,10 +100,13 @@ def part_digests(
     parser: Parser,
     with_audio: bool,
     method: str = "landmarks",
+    *,
+    is_sparse: bool = False,
 ) -> dict[str, str]:
     """What each part is made from; a part that builds on another includes its digest.
 
-    `method` says what gives the coefficients: "landmarks", or a regressor and its weights.
+    `method` says what gives the coefficients: "landmarks", or a regressor and its weights. With
+    sparse landmarks the fit completes the points that the labels are drawn from.
     """
     media, fit = settings.media, [asdict(settings.fit), model.version]
     if method != "landmarks":
@@ -114,7 +117,7 @@ def part_digests(
     parts = {
         "track": track,
         "frames": frames,
-        "parsing": _digest(frames, parser.name, parser.version),
+        "parsing": _digest(frames, parser.name, parser.version, *(fit if is_sparse else ())),
         "fit": _digest(frames, *fit),
     }
     if with_audio:

@@ -33,7 +33,7 @@ from pirctl.media import Crop, VideoWriter, probe, read_frames, read_sound, writ
 from pirctl.pipeline.inspect import inspect
 from pirctl.pipeline.parts import exactly
 from pirctl.pipeline.preprocess import PreprocessReport, preprocess
-from pirctl.settings import MediaSettings, Settings
+from pirctl.settings import FitSettings, MediaSettings, Settings
 from tests.media.clips import ffmpeg
 
 WIDTH, HEIGHT, FRAMES = 200, 160, 24
@@ -403,8 +403,29 @@ def test_a_tracker_of_98_points_gives_a_target_with_a_whole_mesh(tmp_path: Path)
     tracked = second.target.track().tracked
     assert tracked is not None
     np.testing.assert_allclose(source_from_crop(tracked, crop, 80), wflw_points(), atol=0.02)
+    stiffer = replace(larger, fit=FitSettings(smoothness=2.0))
+    third = run(video, tmp_path, settings=stiffer, detector=SparseFace())
+    assert third.reused == ("track", "frames", "sound")  # Its labels are drawn from the fit.
     pictures = inspect(second.target).pictures
     assert all(path.stat().st_size > 0 for path in pictures)
+
+
+def test_sixty_eight_points_from_a_file_make_a_target_too(tmp_path: Path) -> None:
+    path = tmp_path / "points.safetensors"
+    tracked = Landmarks(
+        points=true_points()[:, list(LANDMARKS_68)],
+        valid=np.arange(FRAMES) != 5,
+        width=WIDTH,
+        height=HEIGHT,
+        frame_rate=Fraction(25),
+    )
+    write_landmark_file(path, tracked)
+    report = run(make_clip(tmp_path), tmp_path, landmarks=path)
+    assert report.unusable_frames == (5,)
+    track = report.target.track()
+    assert track.landmarks.shape == (FRAMES, 468, 2)
+    assert track.tracked is not None
+    assert track.tracked.shape == (FRAMES, 68, 2)
 
 
 def test_landmarks_of_another_video_are_refused(tmp_path: Path) -> None:
