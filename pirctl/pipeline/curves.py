@@ -117,7 +117,10 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """The rows with something in them, each with its number in the file, cells stripped."""
     if not path.is_file():
         raise SettingsError(f"{path}: no such file of expression curves", hint="check the name")
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8-sig")
     try:
         text = content.decode(encoding)

@@ -152,13 +152,16 @@ def check_inputs(
 def _check_outputs(
     target: Target, speech: Speech, output: Path, export: Path | None, *, force: bool
 ) -> None:
-    inputs = {"the speech itself": _file_of(speech), "the source video": Path(target.about.source)}
+    name = "the driving video" if isinstance(speech, DrivingVideo) else "the speech itself"
+    inputs = {name: _file_of(speech), "the source video": Path(target.about.source)}
     for path, option in ((output, "--output"), (export, "--export-expression")):
         if path is None:
             continue
         for what, file in inputs.items():
             if path.exists() and file.exists() and path.samefile(file):
                 raise MediaError(f"{path} is {what}", hint=f"choose another {option}")
+        if path.is_dir():
+            raise MediaError(f"{path} is a folder", hint=f"name a file as {option}")
         check_writable(path, force=force)
     if export is not None and export.absolute() == output.absolute():
         raise MediaError(f"{export} is the video", hint="choose another --export-expression")

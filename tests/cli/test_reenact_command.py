@@ -218,6 +218,8 @@ def test_an_axis_that_is_not_there_lists_near_ones(pirctl, workspace, speech) ->
         (("--expression-file", "none.csv"), "none.csv: no such file"),
         (("--export-expression", "speech.wav"), "speech.wav is the speech itself"),
         (("--export-expression", "anna_speech.mp4"), "anna_speech.mp4 is the video"),
+        (("--export-expression", "targets", "--force"), "targets is a folder"),
+        (("--expression", "jawOpen=1", "--expression-file", "targets"), "targets: no such file"),
     ],
 )
 def test_wrong_controls(options, error: str, pirctl, workspace, speech) -> None:
