@@ -137,6 +137,7 @@ def reenact(
     from pirctl.pipeline.controls import Controls, parse_gain
     from pirctl.pipeline.curves import read_curves
     from pirctl.pipeline.drive import DrivingVideo
+    from pirctl.pipeline.inputs import Speech
     from pirctl.target import find_target
 
     found = find_target(target, workspace)
@@ -146,7 +147,7 @@ def reenact(
         upper_face=upper_face.value,
         pose=pose.value,
     )
-    speech: pipeline.Speech
+    speech: Speech
     if drive is not None:
         speech = DrivingVideo(video=drive, landmarks=landmarks, tracker_model=tracker_model)
     else:

@@ -8,27 +8,22 @@ not depend on the length of the speech.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.errors import DecodeError, MediaError
 from pirctl.face.model import load_face_model
-from pirctl.files import check_writable
 from pirctl.media import (
     SYNTHETIC_COMMENT,
     VideoWriter,
-    check_video_name,
     probe,
-    sound_duration_s,
 )
 from pirctl.pipeline.actor import Actor, load_actor
 from pirctl.pipeline.background import write_behind
@@ -43,12 +38,12 @@ from pirctl.pipeline.curves import write_curves
 from pirctl.pipeline.drive import (
     DrivingExpression,
     DrivingVideo,
-    check_driving,
     driving_expression,
 )
 from pirctl.pipeline.footage import Section, read_section
+from pirctl.pipeline.inputs import Picture, Speech, check_inputs, default_output, file_of
 from pirctl.pipeline.poses import choose_section, rest_expression
-from pirctl.pipeline.shot import check_source, into_shots
+from pirctl.pipeline.shot import into_shots
 from pirctl.pipeline.stream import QUEUE_BATCHES, PaintedFrame, Stopwatch, paint_stream
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import STAGES
@@ -57,11 +52,6 @@ from pirctl.training.loading import check_trained
 
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
-Picture = Literal["crop", "full"]
-Speech = Path | DrivingVideo
-"""What drives the mouth: a file with sound, or a video of someone who shows it."""
-
-_TOLERANCE_FRAMES = 1e-4  # of a duration in seconds that is a rounded decimal fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,70 +98,6 @@ class ReenactReport:
         return asdict(self) | paths | {"clamped": clamped}
 
 
-def default_output(target: Target, speech: Path) -> Path:
-    """Name of the result when none is given: `TARGET_SPEECH.mp4` in the current folder."""
-    return Path(f"{target.name}_{speech.stem}.mp4")
-
-
-def check_inputs(
-    target: Target,
-    speech: Speech,
-    output: Path,
-    *,
-    picture: Picture = "full",
-    export: Path | None = None,
-    force: bool = False,
-) -> int | None:
-    """Find every mistake that can be found before the networks are loaded.
-
-    Returns:
-        Frames of the result: ceil(duration of the sound x frame rate); None while unknown, which
-        is so for a driving video.
-
-    Raises:
-        DecodeError: the file is missing, no media file, or without sound.
-        EncodeError: the output's suffix names no container for video.
-        MediaError: the driving video has no picture, or an output is an input.
-        TargetError: the full shot is wanted, and the source video is gone or another one.
-        PirctlError: the output exists (without `force`) or cannot be written.
-    """
-    check_video_name(output)
-    frames = None
-    if isinstance(speech, DrivingVideo):
-        check_driving(speech)
-    else:
-        if not probe(speech).has_audio:
-            raise DecodeError(f"{speech} has no sound", hint="give a file with speech as --audio")
-        frames = frame_count(sound_duration_s(speech))
-    _check_outputs(target, speech, output, export, force=force)
-    if picture == "full":
-        check_source(target)
-    return frames
-
-
-def _check_outputs(
-    target: Target, speech: Speech, output: Path, export: Path | None, *, force: bool
-) -> None:
-    name = "the driving video" if isinstance(speech, DrivingVideo) else "the speech itself"
-    inputs = {name: _file_of(speech), "the source video": Path(target.about.source)}
-    for path, option in ((output, "--output"), (export, "--export-expression")):
-        if path is None:
-            continue
-        for what, file in inputs.items():
-            if path.exists() and file.exists() and path.samefile(file):
-                raise MediaError(f"{path} is {what}", hint=f"choose another {option}")
-        if path.is_dir():
-            raise MediaError(f"{path} is a folder", hint=f"name a file as {option}")
-        check_writable(path, force=force)
-    if export is not None and export.absolute() == output.absolute():
-        raise MediaError(f"{export} is the video", hint="choose another --export-expression")
-
-
-def frame_count(duration_s: float, frame_rate: int = 25) -> int:
-    """Frames that cover a sound: ceil(duration x rate), at least 1."""
-    return max(1, math.ceil(duration_s * frame_rate - _TOLERANCE_FRAMES))
-
-
 def reenact(
     target: Target,
     speech: Speech,
@@ -207,11 +133,11 @@ def reenact(
     Raises:
         CheckpointError: a stage is not trained, damaged, or trained for something else.
         FaceNotFound: no usable face in the driving video.
-        PirctlError: see `check_inputs`; an axis that the face model lacks; also when the encoder
-            fails.
+        PirctlError: see `inputs.check_inputs`; an axis that the face model lacks; also when the
+            encoder fails.
     """
     controls = controls or Controls()
-    output = default_output(target, _file_of(speech)) if output is None else output
+    output = default_output(target, file_of(speech)) if output is None else output
     total = check_inputs(target, speech, output, picture=picture, export=export, force=force)
     if actor is None:
         model = load_face_model(target.about.face_model)
@@ -336,7 +262,7 @@ def _expressions(
     actor: Actor, speech: Speech, driving: DrivingExpression | None
 ) -> Iterator[FloatArray]:
     if driving is None:
-        return actor.express(_file_of(speech))
+        return actor.express(file_of(speech))
     rest = rest_expression(actor.track, actor.training_frames)
     return iter([driving.z_exp + rest])
 
@@ -348,12 +274,8 @@ def _moved_axes(actor: Actor, controls: Controls) -> tuple[int, ...]:
     return actor.mouth_axes
 
 
-def _file_of(speech: Speech) -> Path:
-    return speech.video if isinstance(speech, DrivingVideo) else speech
-
-
 def _sound_of(speech: Speech) -> Path | None:
-    path = _file_of(speech)
+    path = file_of(speech)
     return path if probe(path).has_audio else None
 
 

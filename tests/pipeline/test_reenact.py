@@ -17,8 +17,9 @@ from pirctl.errors import DecodeError, EncodeError, PirctlError, TargetError
 from pirctl.media import VideoWriter, probe, read_frames, write_sound
 from pirctl.pipeline.actor import Actor
 from pirctl.pipeline.footage import ping_pong
+from pirctl.pipeline.inputs import check_inputs, default_output, frame_count
 from pirctl.pipeline.painter import Painter
-from pirctl.pipeline.reenact import check_inputs, default_output, frame_count, reenact
+from pirctl.pipeline.reenact import reenact
 from pirctl.pipeline.stream import paint_stream
 from pirctl.progress import Progress
 from pirctl.target import Target
