@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pirctl.face.model import load_face_model
 from pirctl.face.landmark_file import Landmarks, write_landmark_file
+from pirctl.face.model import load_face_model
 from pirctl.files import atomic_file
 from pirctl.media import SYNTHETIC_COMMENT, VideoWriter, write_sound
 from pirctl.progress import OnProgress, Progress, ignore_progress

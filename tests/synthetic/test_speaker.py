@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from pirctl.face.landmarks import mouth_opening
 from pirctl.face.landmark_file import read_landmark_file
+from pirctl.face.landmarks import mouth_opening
 from pirctl.media import probe, read_frames, read_sound
 from pirctl.synthetic import SpeakerFiles, make_speaker
 
