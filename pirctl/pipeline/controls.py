@@ -75,7 +75,7 @@ class Controls:
             frames, so that blinks stay natural; `speech`, whatever drives the mouth.
         pose: which of the target's frames are shown: `original`, the clip in its order, forwards
             and backwards when the speech is longer; `loop`, a section of it over and over, cut
-            where the head is in the same place at both ends; `still`, one frame.
+            where the head is most nearly in the same place; `still`, one frame.
     """
 
     gains: tuple[Gain, ...] = ()

@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float32]
 Pose = Literal["original", "loop", "still"]
 
 _REST_SHARE = 0.1  # of the frames: those with the mouth most closed
-_SEAM_CANDIDATES = 1500  # frames tried on either side of a loop's seam
+_SEAM_CANDIDATES = 1500  # frames tried as the ends of a loop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +126,16 @@ def choose_section(track: Track, pose: Pose) -> Section:
 
 def _loop(state: FloatArray, valid: NDArray[np.bool_], whole: Section) -> Section:
     """The section [i, j) where frames i and i+1 are most like j and j+1: they move alike too."""
-    ready = np.flatnonzero(valid[:-1] & valid[1:])
-    third = whole.length // 3
-    starts, ends = _spread(ready[ready < third]), _spread(ready[ready >= 2 * third])
-    if not len(starts) or not len(ends):
+    ready = _spread(np.flatnonzero(valid[:-1] & valid[1:]))
+    pairs = np.concatenate([state[ready], state[ready + 1]], axis=1)
+    # Lengths of differences without the differences, which would be (N, N, E).
+    power = (pairs**2).sum(1)
+    apart = power[:, None] + power - 2 * pairs @ pairs.T
+    apart[ready - ready[:, None] < max(2, whole.length // 3)] = np.inf
+    if not np.isfinite(apart).any():
         return Section(first=0, length=whole.length, is_loop=True)
-    pairs = np.concatenate([state[:-1], state[1:]], axis=1)
-    first, last = pairs[starts], pairs[ends]
-    apart = (first**2).sum(1)[:, None] + (last**2).sum(1) - 2 * first @ last.T
     i, j = np.unravel_index(int(np.argmin(apart)), apart.shape)
-    return Section(first=int(starts[i]), length=int(ends[j] - starts[i]), is_loop=True)
+    return Section(first=int(ready[i]), length=int(ready[j] - ready[i]), is_loop=True)
 
 
 def _spread(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

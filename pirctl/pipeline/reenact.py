@@ -50,7 +50,6 @@ from pirctl.settings import STAGES
 from pirctl.target import Target, TargetAbout
 from pirctl.training.loading import check_trained
 
-ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 
