@@ -22,6 +22,9 @@ from pirctl.training.preview import grid
 
 PREVIEW_FRAMES = 4
 _SMALLEST_DEVIATION = 1e-3
+# Ten times what is usual after the first steps. One outlier can empty the volume for good: it has
+# no gradient then.
+_CLIP = 1.0
 
 
 class FaceTrainer:
@@ -83,7 +86,7 @@ class FaceTrainer:
             with autocast(self.settings.train, footage.device):
                 term = self.perceptual(image, fill_outside(truth, head))
             terms["perceptual"] = loss.perceptual * term
-        yield Phase(optimiser="face", terms=terms)
+        yield Phase(optimiser="face", terms=terms, clip=_CLIP)
 
     @torch.no_grad()
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
