@@ -1,18 +1,18 @@
-"""The exceptions a user can cause. Anything else that escapes is a bug of ours and shows its traceback.
+"""The exceptions a user can cause; anything else is a bug of ours and shows its traceback.
 
-    PirctlError
-    ├── SettingsError          a preset, a --set value or a combination of flags
-    ├── MediaError             a file of pictures or sound
-    │   ├── ProgramMissing     ffmpeg is not there
-    │   ├── DecodeError        cannot be read
-    │   └── EncodeError        cannot be written
-    ├── FaceNotFound           no usable face in the clip
-    ├── WeightsError           a third-party model file
-    │   ├── WeightsMissing
-    │   └── WeightsCorrupt
-    ├── TargetError            a target folder: missing, misnamed, incomplete
-    ├── CheckpointError        a trained stage: missing, corrupt, of another face model
-    └── TrainingDiverged       a loss that is no longer a number
+PirctlError
+├── SettingsError          a preset, a --set value or a combination of flags
+├── MediaError             a file of pictures or sound
+│   ├── ProgramMissing     ffmpeg is not there
+│   ├── DecodeError        cannot be read
+│   └── EncodeError        cannot be written
+├── FaceNotFound           no usable face in the clip
+├── WeightsError           a third-party model file
+│   ├── WeightsMissing
+│   └── WeightsCorrupt
+├── TargetError            a target folder: missing, misnamed, incomplete
+├── CheckpointError        a trained stage: missing, corrupt, of another face model
+└── TrainingDiverged       a loss that is no longer a number
 """
 
 from __future__ import annotations
