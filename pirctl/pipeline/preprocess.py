@@ -204,6 +204,11 @@ def _checked(video: Path, *, with_audio: bool) -> MediaInfo:
     info = probe(video)
     if not info.has_video:
         raise MediaError(f"{video} has no picture, only sound", hint="give a video of the speaker")
+    if info.frames == 1 or expected_frames(info, Fraction(25)) == 1:
+        raise MediaError(
+            f"{video} has only one frame, and a speaker is learnt from minutes of video",
+            hint="give a video of the person speaking, half a minute or more",
+        )
     if with_audio and not info.has_audio:
         raise MediaError(
             f"{video} has no sound, which training speech to expression needs",

@@ -276,14 +276,13 @@ def test_damage_that_costs_no_frames_is_reported(tmp_path: Path) -> None:
     assert report.to_mapping()["damage"] == report.damage
 
 
-def test_a_video_of_one_frame_makes_a_target_of_one_frame(tmp_path: Path) -> None:
+def test_a_video_of_one_frame_is_refused(tmp_path: Path) -> None:
     video = tmp_path / "one.mp4"
     with VideoWriter(video, WIDTH, HEIGHT, Fraction(25)) as writer:
         writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    report = run(video, tmp_path, with_audio=False)
-    assert report.frames == 1
-    assert report.unusable_frames == ()
-    assert len(list(read_frames(report.target.parsing_path, gray=True))) == 1
+    with pytest.raises(MediaError, match="only one frame"):
+        run(video, tmp_path, with_audio=False)
+    assert not (tmp_path / "targets").exists() or not list((tmp_path / "targets").iterdir())
 
 
 def test_frames_that_last_longer_are_shown_longer(tmp_path: Path) -> None:
