@@ -125,7 +125,7 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(tmp_path: Path) -
     assert not outside
     assert not [name for name in names if name.startswith(("pirctl/tests", "pirctl/targets"))]
     suffixes = {Path(name).suffix for name in names if ".dist-info" not in name}
-    assert suffixes <= {".py", ".yaml", ".md", ".safetensors", ".typed"}
+    assert suffixes <= {".py", ".yaml", ".md", ".png", ".safetensors", ".typed"}
     assert size < 5e6
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
@@ -146,5 +146,5 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(tmp_path: Path) -
 
 def test_models_holds_data_only() -> None:
     files = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {".yaml", ".safetensors", ".md"}
+    assert {path.suffix for path in files} <= {".yaml", ".safetensors", ".md", ".png"}
     assert sum(path.stat().st_size for path in files) < 5e6

@@ -16,7 +16,8 @@ import torch
 from pirctl.face import landmarks as mesh
 from pirctl.face.axes import DESIGNED
 from pirctl.face.build import Array, Person, build_model
-from pirctl.face.camera import project, transform
+from pirctl.face.camera import FLIP, intrinsics, project, transform
+from pirctl.face.draw import contact_sheet, draw_model, draw_text, write_image
 from pirctl.face.fit import fit_clip
 from pirctl.face.model import ARKIT_NAMES, FaceModel
 from pirctl.files import atomic_file
@@ -82,10 +83,34 @@ def _explain(person: Person, model: FaceModel) -> PersonError:
     )
 
 
+def draw_axes(path: Path, model: FaceModel, side_px: int = 150, columns: int = 9) -> None:
+    """Draw the mean face at rest and under each expression axis at full strength, as one picture.
+
+    Args:
+        path: a PNG file.
+        model: with named axes.
+        side_px: side of one face.
+        columns: faces per row.
+    """
+    K = intrinsics(4.4 * side_px, side_px)
+    t = torch.tensor([0.0, 0.0, 9.0])  # Far enough that the whole face fits, in dm.
+    rest = torch.zeros(1, model.expression_width)
+    shown = torch.cat([rest, torch.eye(model.expression_width)])
+    pictures = []
+    for name, z_exp in zip(("rest", *model.expression_names), shown, strict=True):
+        vertices = model.vertices(torch.zeros(model.identity_width), z_exp)
+        points = project(transform(FLIP, t, vertices), K).numpy()
+        canvas = np.full((side_px, side_px, 3), 24, np.uint8)
+        pictures.append(draw_text(draw_model(canvas, model, points), name))
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    write_image(path, contact_sheet(rows, side_px=side_px))
+
+
 def write_card(
     path: Path, model: FaceModel, people: Sequence[Person], errors: Sequence[PersonError]
 ) -> None:
-    """Write the card as Markdown, in the outline all cards of this project have."""
+    """Write the card as Markdown, in the outline all cards have, and its picture beside it."""
+    draw_axes(path.with_name(f"{path.stem}_axes.png"), model)
     reach = model.expression_basis.norm(dim=-1).amax(1)
     still = [n for n, r in zip(ARKIT_NAMES, reach, strict=True) if r < STILL_DM]
     frames = sum(len(person.points) for person in people)
@@ -104,6 +129,8 @@ Version `{model.version}`, written by `pirctl/face/build.py`.
 A linear 3D model of a face: mean + identity axes + named expression axes over the 468 vertices of
 the MediaPipe face mesh. `pirctl preprocess` fits it to the tracked landmarks of a clip. The
 expression axes carry the 52 ARKit names, coefficient 1 is full strength, 0 is the face at rest.
+
+![every expression axis at full strength]({path.stem}_axes.png)
 
 ## Sizes
 
