@@ -83,6 +83,8 @@ def fit_clip(
     size_px: int,
     settings: FitSettings | None = None,
     on_progress: OnProgress = ignore_progress,
+    *,
+    principal_px: tuple[float, float] | None = None,
 ) -> ClipFit:
     """Fit identity, focal length, poses and expressions to a clip.
 
@@ -94,6 +96,9 @@ def fit_clip(
         size_px: side of the crop in pixels.
         settings: weights of the priors and of the smoothness.
         on_progress: called after every chunk of frames.
+        principal_px: where the camera's axis meets the crop, which is the middle of the picture
+            that the crop was cut from; the middle of the crop if None. A wrong one turns every
+            pose by the angle between the two.
 
     Raises:
         FaceNotFound: no frame is valid.
@@ -101,6 +106,9 @@ def fit_clip(
     """
     settings = settings or FitSettings()
     tracked, index = usable_frames(landmarks, valid)
+    middle = size_px / 2
+    beside = np.subtract(principal_px or (middle, middle), middle).astype(np.float32)
+    tracked = tracked - beside  # As seen by a camera whose axis meets the middle.
     points, rows, places = match_points(torch.from_numpy(tracked[index]), model)
     right, left = (int((places == corner).nonzero()[0]) for corner in mesh.EYE_OUTER_CORNERS)
     eyes_px = float(mesh.eye_distance(points, right, left).quantile(0.8))
@@ -117,11 +125,18 @@ def fit_clip(
             z_exp=state.z_exp.numpy(),
             R=state.R.numpy(),
             t=state.t.numpy(),
-            K=intrinsics(state.log_focal.exp(), size_px).numpy(),
+            K=intrinsics(state.log_focal.exp(), size_px).numpy() + _shift(beside),
             valid=np.ones(len(index), dtype=bool),
             error_px=error.numpy(),
         )
         return fill_clip(fitted, index, len(tracked))
+
+
+def _shift(beside: FloatArray) -> FloatArray:
+    """What moves the principal point of intrinsics (3, 3) by `beside` (2,)."""
+    moved = np.zeros((3, 3), np.float32)
+    moved[:2, 2] = beside
+    return moved
 
 
 def usable_frames(landmarks: Any, valid: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:

@@ -299,6 +299,14 @@ def exactly(
         left -= len(silence)
 
 
+def _principal(work: Work) -> tuple[float, float]:
+    """Where the source's camera axis meets the crop, pixels: the middle of the source picture."""
+    info = work.source.info
+    middle = np.array([info.width / 2, info.height / 2], np.float32)
+    x, y = crop_from_source(middle, work.crop.rounded(), work.settings.media.size_px)
+    return float(x), float(y)
+
+
 def _fit(
     work: Work,
     cropped: FloatArray,
@@ -313,7 +321,13 @@ def _fit(
     with work.step("fitting"):
         if work.regressor is None or made is None:
             fit = fit_clip(
-                cropped, valid, work.model, settings.media.size_px, settings.fit, work.report
+                cropped,
+                valid,
+                work.model,
+                settings.media.size_px,
+                settings.fit,
+                work.report,
+                principal_px=_principal(work),
             )
         else:
             fit = _regress(work, work.regressor, made, cropped, valid)

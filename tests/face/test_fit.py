@@ -280,3 +280,16 @@ def test_a_face_that_jumps_is_followed_at_once(model: FaceModel) -> None:
     assert fit.error_px.max() < 3 * still.error_px.max()
     jaw = model.axis("jawOpen")
     assert np.corrcoef(fit.z_exp[:, jaw], clip.z_exp[:, jaw])[0, 1] > 0.95
+
+
+def test_a_crop_beside_the_cameras_axis_does_not_turn_the_head(model: FaceModel) -> None:
+    clip = make_clip(model, 30)
+    beside = np.array([60, -40], np.float32)
+    straight = fit_clip(clip.landmarks, np.ones(30, bool), model, SIZE_PX)
+    principal_px = (SIZE_PX / 2 + 60.0, SIZE_PX / 2 - 40.0)
+    moved = fit_clip(
+        clip.landmarks + beside, np.ones(30, bool), model, SIZE_PX, principal_px=principal_px
+    )
+    np.testing.assert_allclose(moved.R, straight.R, atol=1e-3)
+    np.testing.assert_allclose(moved.t, straight.t, rtol=2e-3, atol=5e-3)
+    np.testing.assert_allclose(moved.K[:2, 2], principal_px, atol=1e-3)
