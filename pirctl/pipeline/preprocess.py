@@ -154,7 +154,7 @@ def preprocess(
             "--landmarks gives the points, so there is nothing for a tracker to do",
             hint="leave out --landmarks, or --tracker and --tracker-model",
         )
-    info = _checked(video, with_audio=with_audio)
+    info = _checked(video, settings.media.frame_rate, with_audio=with_audio)
     model = load_face_model(face_model)
     regressor = _choose_regressor(fit, fit_weights, model, device)
     source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
@@ -200,11 +200,11 @@ def preprocess(
     return replace(report, damage=" ".join(work.damage))
 
 
-def _checked(video: Path, *, with_audio: bool) -> MediaInfo:
+def _checked(video: Path, rate: int, *, with_audio: bool) -> MediaInfo:
     info = probe(video)
     if not info.has_video:
         raise MediaError(f"{video} has no picture, only sound", hint="give a video of the speaker")
-    if info.frames == 1 or expected_frames(info, Fraction(25)) == 1:
+    if info.frames == 1 or expected_frames(info, Fraction(rate)) == 1:
         raise MediaError(
             f"{video} has only one frame, and a speaker is learnt from minutes of video",
             hint="give a video of the person speaking, half a minute or more",
