@@ -177,3 +177,35 @@ def regress(
     axes = (axes + mesh.mirror_points(axes[list(MIRROR_NAMES)])) / 2
     rest = [p.mean(0) - np.tensordot(s.mean(0), axes, axes=1) for p, s in views]
     return np.stack(rest), axes
+
+
+# -- what 0 and 1 mean ----------------------------------------------------------------------------
+
+
+def close_lips(rest: Array, axes: Array) -> Array:
+    """Rest faces with their lips together: trackers score no axis for lips a little apart.
+
+    Args:
+        rest: (N, 468, 3) decimetres.
+        axes: (52, 468, 3) decimetres at full strength.
+    """
+    close = axes[ARKIT_NAMES.index("mouthClose")]
+    apart = mesh.ring_gap(rest, mesh.LIPS_INNER) / -mesh.ring_gap(close, mesh.LIPS_INNER)
+    closed: Array = rest + apart[:, None, None] * close
+    return closed
+
+
+def close_lids(mean: Array, axes: Array) -> Array:
+    """Axes whose blinks at full strength bring the lids together.
+
+    The tracker scores closed eyes with more or less, so that a regressed blink ends elsewhere.
+
+    Args:
+        mean: (468, 3) decimetres.
+        axes: (52, 468, 3) decimetres at full strength.
+    """
+    scaled = axes.copy()
+    for name, ring in (("eyeBlinkLeft", mesh.EYE_LEFT), ("eyeBlinkRight", mesh.EYE_RIGHT)):
+        row = ARKIT_NAMES.index(name)
+        scaled[row] *= mesh.ring_gap(mean, ring) / -mesh.ring_gap(axes[row], ring)
+    return scaled

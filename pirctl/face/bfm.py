@@ -24,8 +24,7 @@ import torch
 from pirctl import catalog
 from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face.bfm_files import COMPANIONS, MESH_MAP, Companions, sort_files
-from pirctl.face.build import ring_closure
-from pirctl.face.landmarks import MESH_POINTS
+from pirctl.face.landmarks import MESH_POINTS, ring_closure
 from pirctl.face.matlab import read_arrays, read_index
 from pirctl.face.model import BFM, FaceModel, read_face_model, write_face_model
 from pirctl.progress import OnProgress, Progress, ignore_progress

@@ -3,9 +3,10 @@
     python -m pirctl.face.build CLIPS --tracker-model FILE --output FILE --report FILE
 
 Not part of the product at run time. Every frame of the clips gives 468 points in three dimensions
-and the strengths of 51 named expressions (MediaPipe). Frames are aligned rigidly; each person's
-rest face and the named axes come from one ridge regression of the points on the strengths, every
-person also counted mirrored, so that the model is symmetric. Only statistics over all people are
+and the strengths of 51 named expressions (`measure`). Frames are aligned rigidly; each person's
+rest face and the named axes come from one ridge regression of the points on the strengths
+(`axes`), every person also counted mirrored, so that the model is symmetric. Identity axes are
+what rest faces differ in, and none of them parts the lips. Only statistics over all people are
 kept.
 """
 
@@ -14,20 +15,15 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from pirctl.face import landmarks as mesh
-from pirctl.face.axes import regress
+from pirctl.face.axes import close_lids, close_lips, regress
+from pirctl.face.measure import Array, Person, measure_all
 from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model, write_face_model
-
-logger = logging.getLogger(__name__)
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 EYE_DISTANCE_DM = 0.9
 """Distance between the outer eye corners of the mean face; adults have 0.85 to 0.95."""
@@ -38,99 +34,6 @@ nose too large; footage of people talking is mostly taken from one to two metres
 
 IDENTITY_AXES = 80
 """Identity axes, as many as the paper's model has."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """What was measured of one clip.
-
-    Attributes:
-        name: the clip's stem.
-        points: (N, 468, 3) model orientation (x to the subject's left, y up, z out), any scale.
-        image: (N, 468, 2) pixels of the picture.
-        scores: (N, 52) strengths in the order of ARKIT_NAMES; tongueOut is 0.
-        size_px: longer side of the picture.
-    """
-
-    name: str
-    points: Array
-    image: Array
-    scores: Array
-    size_px: int
-
-
-# -- measuring ------------------------------------------------------------------------------------
-
-
-def measure(path: Path, tracker_model: Path, frames: int = 220) -> Person | None:
-    """Track about `frames` evenly spread frames of a clip; None where hardly any has a face."""
-    import cv2
-    import mediapipe
-    from mediapipe.tasks.python import BaseOptions, vision
-
-    options = vision.FaceLandmarkerOptions(
-        base_options=BaseOptions(model_asset_path=str(tracker_model)),
-        running_mode=vision.RunningMode.IMAGE,
-        output_face_blendshapes=True,
-        num_faces=1,
-    )
-    clip = cv2.VideoCapture(str(path))
-    step = max(1, round(clip.get(cv2.CAP_PROP_FRAME_COUNT) / frames))
-    points, scores, shape = [], [], (1, 1)
-    with vision.FaceLandmarker.create_from_options(options) as tracker:
-        index = 0
-        while clip.grab():
-            if index % step == 0:
-                picture = np.ascontiguousarray(clip.retrieve()[1][:, :, ::-1])
-                shape = picture.shape[:2]
-                found = tracker.detect(
-                    mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
-                )
-                if found.face_landmarks:
-                    points.append([(p.x, p.y, p.z) for p in found.face_landmarks[0][:468]])
-                    named = {b.category_name: b.score for b in found.face_blendshapes[0]}
-                    scores.append([named.get(name, 0.0) for name in ARKIT_NAMES])
-            index += 1
-    if len(points) < 20:
-        logger.info("%s: a face in %d frames only, left out", path.name, len(points))
-        return None
-    height, width = shape
-    # MediaPipe's z has the scale of x and grows away from the camera.
-    pixels = np.asarray(points) * [width, height, width]
-    return Person(
-        name=path.stem,
-        points=pixels * [1.0, -1.0, -1.0],
-        image=pixels[..., :2],
-        scores=np.asarray(scores),
-        size_px=max(shape),
-    )
-
-
-def measure_all(clips: Path, tracker_model: Path, cache: Path | None) -> list[Person]:
-    """Measure every clip of a folder, or read what an earlier run left in `cache`."""
-    people = []
-    for path in sorted(clips.glob("*.mp4")):
-        stored = cache / f"{path.stem}.npz" if cache else None
-        if stored and stored.exists():
-            with np.load(stored) as kept:
-                people.append(
-                    Person(
-                        name=path.stem,
-                        points=kept["points"],
-                        image=kept["image"],
-                        scores=kept["scores"],
-                        size_px=int(kept["size_px"]),
-                    )
-                )
-            continue
-        person = measure(path, tracker_model)
-        if person is None:
-            continue
-        people.append(person)
-        if stored:
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(stored, **{k: v for k, v in vars(person).items() if k != "name"})
-    return people
 
 
 # -- aligning -------------------------------------------------------------------------------------
@@ -247,7 +150,8 @@ def identity_axes(rest: Array, triangles: Array, count: int = IDENTITY_AXES) -> 
     """Mean and axes of the rest faces, one standard deviation long.
 
     The people (and their mirror images) span fewer directions than wanted, so smooth harmonics of
-    the mesh, orthogonal to those, carry what a new person has beyond them.
+    the mesh, orthogonal to those and to a parting of the lips, carry what a new person has beyond
+    them.
 
     Args:
         rest: (N, 468, 3) decimetres.
@@ -264,7 +168,7 @@ def identity_axes(rest: Array, triangles: Array, count: int = IDENTITY_AXES) -> 
     sigma = strength / np.sqrt(len(rest) - 1)
     kept = min(count // 2, int((sigma > 0.02 * sigma[0]).sum()))
     axes = sigma[:kept, None] * directions[:kept]
-    span = directions[:kept]
+    span = np.vstack([directions[:kept], _across(directions[:kept], _parting(len(mean)))])
     fields = _smooth_modes(triangles, mean, 3 * count).reshape(3 * count, -1)
     extra = []
     # What the people leave unexplained sets how far a harmonic may go; it falls with the order.
@@ -281,6 +185,22 @@ def identity_axes(rest: Array, triangles: Array, count: int = IDENTITY_AXES) -> 
     return mean, np.concatenate([axes, np.stack(extra)]).reshape(count, -1, 3)
 
 
+def _parting(vertices: int) -> Array:
+    """(3V,) the direction in which lips part: upper inner lip up, lower down."""
+    direction = np.zeros((vertices, 3))
+    upper, lower = mesh.ring_halves(mesh.LIPS_INNER)
+    direction[upper, 1], direction[lower, 1] = 1, -1
+    flat: Array = direction.ravel() / np.linalg.norm(direction)
+    return flat
+
+
+def _across(span: Array, direction: Array) -> Array:
+    """What of a direction (N,) is orthogonal to the orthonormal rows of `span`, of length 1."""
+    rest = direction - span.T @ (span @ direction)
+    across: Array = rest / np.linalg.norm(rest)
+    return across
+
+
 # -- the model ------------------------------------------------------------------------------------
 
 
@@ -295,37 +215,21 @@ def mesh_triangles() -> Array:
     return corners
 
 
-def ring_closure(ring: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Triangles across a ring whose first and middle entries are its two corners.
-
-    A strip between the upper half and the lower half of the ring; it shares no edge direction with
-    the mesh around it, so that the closure faces outwards as the mesh does.
-    """
-    half = len(ring) // 2
-    upper = list(ring[: half + 1])
-    lower = [ring[0], *reversed(ring[half:])]
-    triangles = []
-    for i in range(half):
-        for triangle in (
-            (upper[i], lower[i], lower[i + 1]),
-            (upper[i], lower[i + 1], upper[i + 1]),
-        ):
-            if len(set(triangle)) == 3:
-                triangles.append(triangle)
-    return triangles
-
-
 def build_model(people: Sequence[Person], triangles: Array) -> FaceModel:
     """The generic model of the given people."""
     mean, aligned = align_people(people)
     rest, axes = regress(aligned, [person.scores for person in people], mean)
+    rest, axes = close_lips(rest, axes), close_lids(rest.mean(0), axes)
     mean, identity = identity_axes(rest, triangles)
     return assemble(mean, identity, axes, triangles)
 
 
 def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) -> FaceModel:
     """Put arrays and the fixed index sets of the mesh together."""
-    eyes = [*ring_closure(mesh.EYE_RIGHT), *_flipped(ring_closure(mesh.EYE_LEFT))]
+    eyes = [
+        *mesh.ring_closure(mesh.EYE_RIGHT),
+        *_flipped(mesh.ring_closure(mesh.EYE_LEFT)),
+    ]
     return FaceModel(
         name="generic",
         version="",
@@ -337,7 +241,7 @@ def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) 
         expression_names=ARKIT_NAMES,
         landmarks_68=torch.tensor(mesh.LANDMARKS_68),
         landmarks_5=torch.tensor((33, 263, mesh.NOSE_TIP, 61, 291)),
-        mouth_triangles=torch.tensor(ring_closure(mesh.LIPS_INNER)),
+        mouth_triangles=torch.tensor(mesh.ring_closure(mesh.LIPS_INNER)),
         eye_triangles=torch.tensor(eyes),
     )
 
@@ -355,14 +259,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--report", type=Path, help="model card; takes minutes, it leaves one out")
     parser.add_argument("--cache", type=Path, help="folder for measured points, to rebuild quickly")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     people = measure_all(options.clips, options.tracker_model, options.cache)
     model = build_model(people, mesh_triangles())
     write_face_model(model, options.output)
     if options.report:
         from pirctl.face.card import leave_one_out, write_card
 
-        errors = leave_one_out(people, mesh_triangles())
-        write_card(options.report, read_face_model(options.output), people, errors)
+        left_out = leave_one_out(people, mesh_triangles())
+        write_card(options.report, read_face_model(options.output), people, left_out)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ consecutive entries (and the last and first) are neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,49 @@ def _mirror() -> tuple[int, ...]:
 
 MIRROR = _mirror()
 """For each of the 468 points, the point on the other side of the face; an involution."""
+
+
+def ring_halves(ring: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The points between the corners of a ring: those of its upper half, and below each its pair.
+
+    The first and the middle entry of a ring are its corners.
+    """
+    half = len(ring) // 2
+    return list(ring[1:half]), list(ring[:half:-1])
+
+
+def ring_gap(points: Any, ring: Sequence[int]) -> Any:
+    """Mean height by which the upper half of a ring lies above its lower half.
+
+    Args:
+        points: (..., L, 3) model space, y up; numpy array or torch tensor.
+        ring: LIPS_INNER, EYE_LEFT or EYE_RIGHT.
+
+    Returns:
+        (...,) in the unit of the points; linear in them.
+    """
+    upper, lower = ring_halves(ring)
+    return (points[..., upper, 1] - points[..., lower, 1]).mean(-1)
+
+
+def ring_closure(ring: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Triangles across a ring whose first and middle entries are its two corners.
+
+    A strip between the upper half and the lower half of the ring; it shares no edge direction with
+    the mesh around it, so that the closure faces outwards as the mesh does.
+    """
+    half = len(ring) // 2
+    upper = list(ring[: half + 1])
+    lower = [ring[0], *reversed(ring[half:])]
+    triangles = []
+    for i in range(half):
+        for triangle in (
+            (upper[i], lower[i], lower[i + 1]),
+            (upper[i], lower[i + 1], upper[i + 1]),
+        ):
+            if len(set(triangle)) == 3:
+                triangles.append(triangle)
+    return triangles
 
 
 def landmarks_68_from_98(landmarks: Any) -> Any:

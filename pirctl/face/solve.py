@@ -32,8 +32,9 @@ EFFECTIVE_POINTS = 60.0
 ROBUST_SCALE = 3.0
 """Residual, in units of the noise, at which a landmark counts half (Cauchy weight)."""
 
-IDENTITY_PRIOR = 0.002
-"""Prior on z_id per frame; identity is in standard deviations already."""
+IDENTITY_PRIOR = 0.1
+"""Prior on z_id per frame; identity is in standard deviations already. So strong that both halves
+of a clip give one shape: frames err together, and fifty times less put their depth into it."""
 BOUND_STRENGTH = 1000.0
 """Stiffness of that pull."""
 FOCAL_RATIO = 3.0

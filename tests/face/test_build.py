@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from pirctl.face import landmarks as mesh
-from pirctl.face.axes import MIRROR_NAMES, designed_axes, expression_regions, regress
-from pirctl.face.build import (
-    Array,
-    Person,
-    align,
-    build_model,
-    identity_axes,
-    ring_closure,
-    without_perspective,
+from pirctl.face.axes import (
+    MIRROR_NAMES,
+    close_lids,
+    close_lips,
+    designed_axes,
+    expression_regions,
+    regress,
 )
+from pirctl.face.build import align, build_model, identity_axes, without_perspective
 from pirctl.face.card import leave_one_out, write_card
+from pirctl.face.landmarks import ring_closure, ring_gap
+from pirctl.face.measure import Array, Person
 from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model
 
 MODEL = Path(__file__).parents[2] / "models" / "face" / "generic.safetensors"
@@ -103,6 +104,8 @@ def test_identity_axes_are_orthogonal_and_contain_the_people(model: FaceModel) -
     gram = flat @ flat.T
     assert np.abs(gram - np.diag(np.diag(gram))).max() < 1e-8
     unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    # Beyond the people, who here have lips apart at random, no axis parts the lips.
+    assert np.abs(ring_gap(axes[10:], mesh.LIPS_INNER)).max() < 1e-9
     offset = (rest[0] - mean).ravel()
     assert np.linalg.norm(offset - unit.T @ (unit @ offset)) < 1e-6
 
@@ -118,13 +121,35 @@ def test_a_model_built_from_people_explains_one_it_never_saw(
 ) -> None:
     people = [make_person(model, seed, frames=12) for seed in range(2)]
     triangles = model.triangles.numpy()
-    errors = leave_one_out(people, triangles)
-    assert all(error.by_region["all 468 points"] < 0.03 for error in errors)
+    left_out = leave_one_out(people, triangles)
+    assert all(each.by_region["all 468 points"] < 0.03 for each in left_out)
+    assert all(each.expression_share > 0.5 for each in left_out)
     built = build_model(people, triangles)
-    write_card(tmp_path / "card.md", built, people, errors)
+    write_card(tmp_path / "card.md", built, people, left_out)
     text = (tmp_path / "card.md").read_text()
     assert "24 frames of 2 people" in text
-    assert "person0" not in text
+    worst = max(left_out, key=lambda each: each.by_region["lips"])
+    lips = next(line for line in text.splitlines() if line.startswith("| lips |"))
+    assert lips.endswith(f"| {100 * worst.by_region['lips']:.2f} % | {worst.name} |")
+
+
+def test_lips_come_together_by_the_axis_that_closes_them(model: FaceModel) -> None:
+    axes = model.expression_basis.numpy()
+    parted = model.mean.numpy() + 0.2 * axes[ARKIT_NAMES.index("jawOpen")]
+    closed = close_lips(parted[None], axes)[0]
+    assert ring_gap(parted, mesh.LIPS_INNER) > 0.03
+    assert ring_gap(closed, mesh.LIPS_INNER) == pytest.approx(0, abs=1e-6)
+    assert np.abs((closed - parted)[list(mesh.EYE_LEFT + mesh.BROW_LEFT)]).max() < 0.01
+
+
+def test_a_full_blink_brings_the_lids_together_whatever_the_tracker_scored(
+    model: FaceModel,
+) -> None:
+    axes, mean = model.expression_basis.numpy().copy(), model.mean.numpy()
+    for name in ("eyeBlinkLeft", "eyeBlinkRight"):
+        axes[ARKIT_NAMES.index(name)] *= 0.6
+    closed = mean + close_lids(mean, axes)[ARKIT_NAMES.index("eyeBlinkLeft")]
+    assert ring_gap(closed, mesh.EYE_LEFT) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_shipped_card_belongs_to_the_shipped_model(model: FaceModel) -> None:
