@@ -18,16 +18,9 @@ from numpy.typing import NDArray
 from pirctl.checkpoint import has_checkpoint
 from pirctl.device import select_device
 from pirctl.face.camera import project, transform
-from pirctl.face.draw import (
-    GREEN,
-    Image,
-    contact_sheet,
-    draw_model,
-    draw_text,
-    fit_into_square,
-    write_image,
-)
+from pirctl.face.draw import Image, contact_sheet, draw_text, fit_into_square, write_image
 from pirctl.face.model import FaceModel
+from pirctl.face.shade import draw_surface
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.pipeline.poses import Poses, choose_section, poses_of, rest_expression
 from pirctl.progress import OnProgress, Progress, ignore_progress
@@ -147,13 +140,10 @@ def _face_drawer(target: Target, poses: Poses, device: str | None) -> Draw:
 
 
 def _mesh_drawer(model: FaceModel, poses: Poses, size_px: int) -> Draw:
-    # Drawn at twice the size, for the lines are a pixel wide.
-    ground = np.zeros((2 * size_px, 2 * size_px, 3), np.uint8)
+    ground = np.zeros((size_px, size_px, 3), np.uint8)
 
     def draw(z_exp: FloatArray) -> Image:
         vertices = model.vertices(poses.z_id[0], torch.from_numpy(z_exp))
-        seen = transform(poses.R[0], poses.t[0], vertices)
-        points = 2 * project(seen, poses.K).numpy()
-        return draw_model(ground, model, points, GREEN)
+        return draw_surface(ground, model, transform(poses.R[0], poses.t[0], vertices), poses.K)
 
     return draw
