@@ -26,6 +26,8 @@ def dense_landmarks(
     size_px: int,
     settings: FitSettings | None = None,
     on_progress: OnProgress = ignore_progress,
+    *,
+    principal_px: tuple[float, float] | None = None,
 ) -> FloatArray:
     """The mesh's 468 points of a clip that was tracked with fewer.
 
@@ -35,6 +37,7 @@ def dense_landmarks(
         size_px: side of the crop in pixels.
         settings: of the fit.
         on_progress: called after every chunk of frames.
+        principal_px: where the camera's axis meets the crop, as for `fit_clip`.
 
     Returns:
         (T, 468, 2) pixels of the crop.
@@ -44,7 +47,7 @@ def dense_landmarks(
     """
     # Always the bundled model: its vertices are the mesh, whichever model the target is for.
     model = load_face_model()
-    fit = fit_clip(points, valid, model, size_px, settings, on_progress)
+    fit = fit_clip(points, valid, model, size_px, settings, on_progress, principal_px=principal_px)
     z_id, z_exp = torch.from_numpy(fit.z_id), torch.from_numpy(fit.z_exp)
     vertices = model.vertices(z_id, z_exp)[:, model.mesh_vertices]
     camera = transform(torch.from_numpy(fit.R), torch.from_numpy(fit.t), vertices)

@@ -15,6 +15,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+QUEUE_FRAMES = 4
+"""Frames that are decoded ahead of a consumer that takes them one by one."""
+
 _PATIENCE_S = 0.05  # how often a blocked thread looks whether it has been told to stop
 _END = object()
 

@@ -20,9 +20,10 @@ from pirctl.face.landmark_file import check_landmarks, read_landmark_file
 from pirctl.face.track import FaceDetector
 from pirctl.media import MediaInfo, probe
 from pirctl.pipeline.observers import choose_detector
-from pirctl.pipeline.parts import Work, fit_source
+from pirctl.pipeline.parts import fit_source
 from pirctl.pipeline.poses import rest_expression
 from pirctl.pipeline.reuse import Previous, Source
+from pirctl.pipeline.work import Work
 from pirctl.progress import OnProgress
 from pirctl.settings import Settings
 from pirctl.target import Target, Track

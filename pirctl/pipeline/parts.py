@@ -6,25 +6,18 @@ an earlier run made from the same inputs is taken over.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pirctl.errors import DecodeError, FaceNotFound
+from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
-from pirctl.face.deep3d import SIDE_PX, Deep3dNetwork, choose_square, regress_clip
-from pirctl.face.dense import dense_landmarks
-from pirctl.face.fit import ClipFit, fit_clip
-from pirctl.face.landmark_file import Landmarks, fill_gaps, resample_landmarks
-from pirctl.face.landmarks import MESH_COUNTS, eye_distance
-from pirctl.face.model import FaceModel
+from pirctl.face.landmark_file import Landmarks, resample_landmarks
 from pirctl.face.parsing import Parser, without_flicker
 from pirctl.face.track import FaceDetector, track_frames
 from pirctl.media import (
@@ -35,79 +28,19 @@ from pirctl.media import (
     stream_sound,
     write_sound,
 )
-from pirctl.pipeline.background import prefetch
-from pirctl.pipeline.reuse import Previous, Source, link
-from pirctl.progress import OnProgress, Progress
-from pirctl.settings import Settings
+from pirctl.pipeline.background import QUEUE_FRAMES, prefetch
+from pirctl.pipeline.fitting import fit_track, mesh_points
+from pirctl.pipeline.reuse import link
+from pirctl.pipeline.work import Work
+from pirctl.progress import Progress
 from pirctl.target import Target, Track
 
 FloatArray = npt.NDArray[np.float32]
 
-WORST_ERROR = 0.2
-"""A frame whose fit misses by more than this fraction of the eyes' distance is not usable."""
 TRACKING_SIDE_PX = 1920
 """Larger pictures are tracked at this size: the tracker sees a face at 256 pixels anyway."""
-CUT_OFF_FRAMES = 2
-"""A damaged file that lacks more frames than these has been cut off."""
-_QUEUE_FRAMES = 4
 _PARSER_BATCH = 8
 """Frames per call of the parser."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """One run: its inputs and its clock; with a regressor, that reads the coefficients."""
-
-    source: Source
-    settings: Settings
-    model: FaceModel
-    previous: Previous
-    report: OnProgress
-    regressor: Deep3dNetwork | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    crops: list[Crop] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-
-    @property
-    def rate(self) -> Fraction:
-        """Frame rate of the target."""
-        return Fraction(self.settings.media.frame_rate)
-
-    @property
-    def crop(self) -> Crop:
-        """The square, once it is chosen."""
-        return self.crops[-1]
-
-    def source_frames(self, **options: Any) -> Iterator[npt.NDArray[np.uint8]]:
-        """Frames of the source at the target's rate, as `read_frames` gives them.
-
-        Raises:
-            DecodeError: the file ends before its header says.
-        """
-        yield from read_frames(
-            self.source.video, rate=self.rate, on_damage=self._on_damage, **options
-        )
-
-    def _on_damage(self, frames: int, said: str) -> None:
-        info, video = self.source.info, self.source.video
-        promised = expected_frames(info, self.rate) or 0
-        if info.frames and info.frame_rate:
-            promised = max(promised, int(info.frames / info.frame_rate * self.rate))
-        # Containers and the change of rate count loosely by a frame or two.
-        if promised - frames > CUT_OFF_FRAMES:
-            raise DecodeError(
-                f"{video} is cut off or damaged: it ends after {float(frames / self.rate):.1f} of "
-                f"{float(promised / self.rate):.1f} seconds",
-                hint="copy it again, or keep what is whole: ffmpeg -i VIDEO -t SECONDS good.mp4",
-            )
-        self.damage[:] = [f"{video} is damaged, look at its pictures: {said.splitlines()[-1]}"]
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Measure a step."""
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def make_parts(
@@ -124,7 +57,7 @@ def make_parts(
     tracked = _landmarks(work, points, detector)
     work.crops.append(_crop(work, tracked))
     cropped = crop_from_source(tracked.points, work.crop.rounded(), size_px)
-    mesh = _mesh(work, cropped, tracked.valid)
+    mesh = mesh_points(work, cropped, tracked.valid)
     with work.step("frames and parsing"):
         frames = _write_pictures(work, made, mesh, labeller)
     cropped, mesh, valid = (exactly_rows(each, frames) for each in (cropped, mesh, tracked.valid))
@@ -132,7 +65,7 @@ def make_parts(
     if with_audio:
         with work.step("sound"):
             _write_sound(work, made, frames)
-    track = _fit(work, cropped, mesh, valid, made)
+    track = fit_track(work, cropped, mesh, valid, made)
     made.write_track(track)
     return frames, track
 
@@ -145,7 +78,7 @@ def fit_source(work: Work, points: Landmarks | None, detector: FaceDetector | No
         tracked = replace(tracked, points=tracked.points[:frames], valid=tracked.valid[:frames])
     work.crops.append(_crop(work, tracked))
     cropped = crop_from_source(tracked.points, work.crop.rounded(), work.settings.media.size_px)
-    return _fit(work, cropped, _mesh(work, cropped, tracked.valid), tracked.valid)
+    return fit_track(work, cropped, mesh_points(work, cropped, tracked.valid), tracked.valid)
 
 
 def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | None) -> Landmarks:
@@ -186,7 +119,7 @@ def _track(work: Work, detector: FaceDetector) -> Landmarks:
     scale = min(1.0, TRACKING_SIDE_PX / max(info.width, info.height))
     size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
     frames = work.source_frames(size=size if scale < 1 else None)
-    with closing(prefetch(frames, _QUEUE_FRAMES)) as ahead:
+    with closing(prefetch(frames, QUEUE_FRAMES)) as ahead:
         points, valid = track_frames(
             ahead, detector, total=expected_frames(info, work.rate), on_progress=work.report
         )
@@ -207,17 +140,6 @@ def _crop(work: Work, tracked: Landmarks) -> Crop:
         height=tracked.height,
         margin=work.settings.media.crop_margin,
     ).rounded()
-
-
-def _mesh(work: Work, cropped: FloatArray, valid: npt.NDArray[np.bool_]) -> FloatArray:
-    """The mesh's points (T, 468 or 478, 2), as tracked or fitted to fewer points."""
-    if cropped.shape[1] in MESH_COUNTS:
-        return cropped
-    if work.previous.has("fit"):
-        return work.previous.target.track().landmarks
-    with work.step("fitting"):
-        settings = work.settings
-        return dense_landmarks(cropped, valid, settings.media.size_px, settings.fit, work.report)
 
 
 def exactly_rows(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
@@ -247,7 +169,7 @@ def _write_pictures(work: Work, made: Target, mesh: FloatArray, labeller: Parser
         archive = None
         if not old.has("frames"):
             archive = stack.enter_context(VideoWriter(made.frames_path, *shape, quality="archive"))
-        ahead = stack.enter_context(closing(prefetch(pictures, _QUEUE_FRAMES)))
+        ahead = stack.enter_context(closing(prefetch(pictures, QUEUE_FRAMES)))
         for label in without_flicker(_labelled(ahead, archive, mesh, labeller)):
             labels.write(label)
             done += 1
@@ -297,69 +219,3 @@ def exactly(
         silence = np.zeros(min(left, 1 << 16), np.float32)
         yield silence
         left -= len(silence)
-
-
-def _principal(work: Work) -> tuple[float, float]:
-    """Where the source's camera axis meets the crop, pixels: the middle of the source picture."""
-    info = work.source.info
-    middle = np.array([info.width / 2, info.height / 2], np.float32)
-    x, y = crop_from_source(middle, work.crop.rounded(), work.settings.media.size_px)
-    return float(x), float(y)
-
-
-def _fit(
-    work: Work,
-    cropped: FloatArray,
-    mesh: FloatArray,
-    valid: npt.NDArray[np.bool_],
-    made: Target | None = None,
-) -> Track:
-    """Fit the face model, or take the fit over; a regressor looks at the pictures of `made`."""
-    if work.previous.has("fit"):
-        return work.previous.target.track()
-    settings = work.settings
-    with work.step("fitting"):
-        if work.regressor is None or made is None:
-            fit = fit_clip(
-                cropped,
-                valid,
-                work.model,
-                settings.media.size_px,
-                settings.fit,
-                work.report,
-                principal_px=_principal(work),
-            )
-        else:
-            fit = _regress(work, work.regressor, made, cropped, valid)
-    limit = WORST_ERROR * np.maximum(eye_distance(mesh), 1.0)
-    usable = fit.valid & (np.nan_to_num(fit.error_px, nan=np.inf) < limit)
-    if not usable.any():
-        raise FaceNotFound(
-            f"{work.source.video}: the face model fits none of {len(valid)} frames",
-            hint="use a clip that shows the face from the front",
-        )
-    return Track(
-        landmarks=fill_gaps(mesh, valid),
-        tracked=None if cropped.shape == mesh.shape else fill_gaps(cropped, valid),
-        valid=usable,
-        z_id=fit.z_id,
-        z_exp=fit.z_exp,
-        R=fit.R,
-        t=fit.t,
-        K=fit.K,
-        error_px=fit.error_px,
-    )
-
-
-def _regress(
-    work: Work,
-    network: Deep3dNetwork,
-    made: Target,
-    cropped: FloatArray,
-    valid: npt.NDArray[np.bool_],
-) -> ClipFit:
-    """Coefficients and pose of every frame as the regressor reads them from the pictures."""
-    square = choose_square(cropped, valid)
-    pictures = read_frames(made.frames_path, crop=square, size=(SIDE_PX, SIDE_PX))
-    with closing(prefetch(pictures, _QUEUE_FRAMES)) as ahead:
-        return regress_clip(ahead, square, cropped, valid, network, work.model, work.report)

@@ -30,8 +30,9 @@ from pirctl.pipeline.observers import (
     choose_parser,
     choose_regressor,
 )
-from pirctl.pipeline.parts import Work, make_parts
+from pirctl.pipeline.parts import make_parts
 from pirctl.pipeline.reuse import Previous, Source, file_digest, part_digests
+from pirctl.pipeline.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.target import (
