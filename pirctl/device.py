@@ -69,15 +69,6 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def set_threads(count: int | None = None) -> int:
-    """Let torch compute with `count` threads (None: one per usable core); returns the count."""
-    import torch
-
-    threads = count or cpu_count()
-    torch.set_num_threads(threads)
-    return threads
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute with one thread inside the block.

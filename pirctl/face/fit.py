@@ -7,7 +7,6 @@ with the clip. The least squares are in `solve`. Landmarks are pixels of the squ
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,8 +34,6 @@ from pirctl.face.solve import (
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import FitSettings
 from pirctl.tensors import check_shape
-
-logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""Names for the points of the MediaPipe face mesh: rings, corners, and the classic 68 and 5 points.
+"""Names for the points of the MediaPipe face mesh: rings, corners, and the classic 68 points.
 
 The mesh has 468 points; rows 468 to 477 of a 478-point array are the irises. Left and right are
 the subject's own: the left eye is on the right of an unmirrored picture. Rings are ordered, so
@@ -49,17 +49,8 @@ FACE_OVAL = (
 )  # fmt: skip
 """Outline of the face: forehead, the subject's left side, chin, right side."""
 
-NOSE_BRIDGE = (168, 6, 197, 195, 5, 4, 1)
-"""Middle line of the nose from between the eyes to below the tip."""
-
 NOSE_BASE = (48, 64, 98, 97, 2, 326, 327, 294, 278)
 """Wing, nostrils, wing: the lower edge of the nose from right to left."""
-
-IRIS_LEFT = (473, 474, 475, 476, 477)
-"""Centre and rim of the left iris; only in 478-point arrays."""
-
-IRIS_RIGHT = (468, 469, 470, 471, 472)
-"""Centre and rim of the right iris; only in 478-point arrays."""
 
 EYE_OUTER_CORNERS = (33, 263)
 """Outer eye corners, right and left: their distance is the unit of fit errors."""
@@ -85,12 +76,6 @@ LANDMARKS_68 = (
     78, 81, 13, 311, 308, 402, 14, 178,
 )  # fmt: skip
 """Mesh points nearest to the 68 iBUG points (jaw, brows, nose, eyes, outer and inner lips)."""
-
-LANDMARKS_5 = (468, 473, 4, 61, 291)
-"""Right eye, left eye, nose tip, right and left mouth corner, with iris centres for the eyes."""
-
-LANDMARKS_5_EYES = ((33, 133), (362, 263))
-"""Corners whose midpoint stands for each eye in arrays without irises."""
 
 # Each of the 68 iBUG points as the mean of two WFLW points, where it is one point twice that point.
 _WFLW = (

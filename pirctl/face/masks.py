@@ -108,32 +108,6 @@ class MaskPainter:
         )
 
 
-def inpainting_mask(
-    model: FaceModel,
-    z_id: FloatArray,
-    R: FloatArray,
-    t: FloatArray,
-    K: FloatArray,
-    size_px: int,
-    settings: MaskSettings,
-) -> FloatArray:
-    """The inpainting mask of one frame; for many frames of a person use `MaskPainter`.
-
-    Args:
-        model: the face model.
-        z_id: (I,) the person's identity.
-        R: (3, 3) rotation.
-        t: (3,) translation in dm.
-        K: (3, 3) intrinsics in pixels of the crop.
-        size_px: side of the crop in pixels.
-        settings: region and margins.
-
-    Returns:
-        (H, W) float32 in [0, 1], 1 where the renderer repaints, exactly 0 outside.
-    """
-    return MaskPainter(model, z_id, K, size_px, settings).paint(R, t)
-
-
 def mask_points(model: FaceModel, z_id: FloatArray, settings: MaskSettings) -> FloatArray:
     """The points of the face that the mask encloses, whatever the expression.
 

@@ -52,20 +52,12 @@ def read_section(
         yield from read_ping_pong(path, first=first, length=length, count=count, reader=reader)
 
 
-def ping_pong(length: int, count: int) -> Iterator[int]:
-    """Yield `count` frame numbers in [0, length): 0 .. length-1 .. 0 .. without a repeated end."""
-    if length < 1:
-        raise ValueError(f"length is {length}, it must be at least 1")
-    period = max(1, 2 * (length - 1))
-    for position in range(count):
-        phase = position % period
-        yield phase if phase < length else period - phase
-
-
 def read_ping_pong(
     path: Path, *, length: int, count: int, first: int = 0, reader: Reader = read_frames
 ) -> Generator[tuple[int, Frame], None, None]:
-    """Yield `count` pairs of frame number and frame, in the order of `ping_pong`.
+    """Yield `count` pairs of frame number and frame, forwards and backwards.
+
+    Neither end is shown twice in a row: 0 .. length-1 .. 0 ..
 
     Args:
         path: a seekable video.

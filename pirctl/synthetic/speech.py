@@ -52,9 +52,9 @@ VARIANT = "en-us+f2"
 _LOCK = threading.Lock()
 _RETRIEVAL_SYNCHRONOUS = 2
 _PHONEME_EVENTS = 1
-_EVENT_WORD, _EVENT_SENTENCE, _EVENT_END, _EVENT_PHONEME = 1, 2, 5, 7
+_EVENT_END, _EVENT_PHONEME = 5, 7
 _UTF8 = 1
-_RATE, _PITCH, _RANGE = 1, 3, 4
+_RATE, _RANGE = 1, 4
 
 
 class _Id(ctypes.Union):

@@ -9,7 +9,7 @@ import torch
 
 from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
 from pirctl.face.landmarks import BROW_LEFT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER
-from pirctl.face.masks import MaskPainter, head_mask, inpainting_mask, mask_points, paint_hull
+from pirctl.face.masks import MaskPainter, head_mask, mask_points, paint_hull
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.settings import MaskSettings
 
@@ -38,7 +38,7 @@ def points(model: FaceModel, R: np.ndarray, **expression: float) -> np.ndarray:
 
 def paint(model: FaceModel, R: np.ndarray, **settings: object) -> np.ndarray:
     z_id = np.zeros(model.identity_width, np.float32)
-    return inpainting_mask(model, z_id, R, DISTANCE, K, SIZE, MaskSettings(**settings))
+    return MaskPainter(model, z_id, K, SIZE, MaskSettings(**settings)).paint(R, DISTANCE)
 
 
 def at(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -64,7 +64,8 @@ def test_the_mouth_is_inside_in_any_pose_whatever_it_does(
 
 
 def test_the_mask_knows_nothing_of_the_expression() -> None:
-    assert "z_exp" not in inspect.signature(inpainting_mask).parameters
+    for function in (MaskPainter, MaskPainter.paint, MaskPainter.outlines, mask_points):
+        assert "z_exp" not in inspect.signature(function).parameters
 
 
 def test_lower_leaves_the_eyes_and_brows_and_face_covers_them(model: FaceModel) -> None:

@@ -13,10 +13,10 @@ from pirctl.errors import TargetError
 from pirctl.pipeline.footage import (
     BLOCK_FRAMES,
     Section,
-    ping_pong,
     read_ping_pong,
     read_section,
 )
+from tests.reference.footage import ping_pong
 
 
 class Film:
@@ -44,7 +44,8 @@ def test_reading_follows_the_ping_pong_order(length: int) -> None:
 
 @pytest.mark.parametrize("length", [2, 3, 10])
 def test_ping_pong_never_jumps_and_never_stands_still(length: int) -> None:
-    numbers = list(ping_pong(length, 50))
+    pairs = read_ping_pong(Path("x"), length=length, count=50, reader=Film(length))
+    numbers = [number for number, _ in pairs]
     assert set(numbers) == set(range(length))
     assert all(abs(a - b) == 1 for a, b in pairwise(numbers))
 

@@ -16,7 +16,6 @@ import pytest
 from pirctl.errors import DecodeError, EncodeError, PirctlError, TargetError
 from pirctl.media import VideoWriter, probe, read_frames, write_sound
 from pirctl.pipeline.actor import Actor
-from pirctl.pipeline.footage import ping_pong
 from pirctl.pipeline.inputs import check_inputs, default_output, frame_count
 from pirctl.pipeline.painter import Painter
 from pirctl.pipeline.reenact import reenact
@@ -24,6 +23,7 @@ from pirctl.pipeline.stream import paint_stream
 from pirctl.progress import Progress
 from pirctl.target import Target
 from tests.pipeline.actors import BROW, SIZE, make_actor, make_target, square_mask
+from tests.reference.footage import ping_pong
 
 INVALID = (5, 6)
 

@@ -13,11 +13,12 @@ import pytest
 
 from pirctl.errors import TargetError
 from pirctl.media import VideoWriter, read_frames
-from pirctl.pipeline.footage import Section, ping_pong
+from pirctl.pipeline.footage import Section
 from pirctl.pipeline.shot import check_source, into_shots
 from pirctl.pipeline.stream import PaintedFrame
 from pirctl.target import Target
 from tests.pipeline.actors import SIZE, make_target
+from tests.reference.footage import ping_pong
 
 FRAMES = 30
 
