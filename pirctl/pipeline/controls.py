@@ -193,7 +193,8 @@ class ExpressionEditor:
         if self._table is not None:
             times_s = np.arange(self.done, self.done + len(edited)) / self._rate
             for axis, name in self._curves:
-                edited[:, axis] = self._table.at(name, times_s)
+                # Rounded as what was written: a value at the end of its range is not beyond it.
+                edited[:, axis] = self._table.at(name, times_s).astype(np.float32)
         for axis, gain in self._gains:
             edited[:, axis] = edited[:, axis] * gain.gain + gain.offset
         low, high = self._low - self._slack, self._high + self._slack

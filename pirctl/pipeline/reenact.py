@@ -42,7 +42,7 @@ from pirctl.pipeline.drive import (
 )
 from pirctl.pipeline.footage import Section, read_section
 from pirctl.pipeline.inputs import Picture, Speech, check_inputs, default_output, file_of
-from pirctl.pipeline.poses import choose_section, rest_expression
+from pirctl.pipeline.poses import choose_section
 from pirctl.pipeline.shot import into_shots
 from pirctl.pipeline.stream import QUEUE_BATCHES, PaintedFrame, Stopwatch, paint_stream
 from pirctl.progress import OnProgress, Progress, ignore_progress
@@ -262,8 +262,7 @@ def _expressions(
 ) -> Iterator[FloatArray]:
     if driving is None:
         return actor.express(file_of(speech))
-    rest = rest_expression(actor.track, actor.training_frames)
-    return iter([driving.z_exp + rest])
+    return iter([driving.z_exp])
 
 
 def _moved_axes(actor: Actor, controls: Controls) -> tuple[int, ...]:

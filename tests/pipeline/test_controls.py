@@ -17,7 +17,7 @@ from pirctl.pipeline.controls import (
     notes_on_mask,
     parse_gain,
 )
-from pirctl.pipeline.curves import Curves
+from pirctl.pipeline.curves import Curves, read_curves, write_curves
 from pirctl.settings import MaskSettings
 from pirctl.target import Target
 from tests.pipeline.actors import make_target
@@ -92,6 +92,19 @@ def test_the_size_of_the_chunks_changes_nothing() -> None:
         curves=curves(mouthSmileLeft=([0, 0.31, 0.7], [0, 1, 0.2])),
     )
     np.testing.assert_array_equal(edited(controls, z_exp, 1)[0], edited(controls, z_exp, 7)[0])
+
+
+def test_a_table_that_was_written_at_the_end_of_a_range_is_not_told_as_held(
+    tmp_path: Path,
+) -> None:
+    """The range ends at a float32 that has no short decimal."""
+    low = np.full(4, -0.0654321, np.float32)
+    with write_curves(tmp_path / "shown.csv", NAMES, 25) as append:
+        append(low[None])
+    controls = Controls(curves=read_curves(tmp_path / "shown.csv"))
+    editor = ExpressionEditor(controls, NAMES, (low, np.ones(4, np.float32)), 25)
+    np.testing.assert_array_equal(editor(np.zeros((1, 4), np.float32)), low[None])
+    assert editor.clamped == {}
 
 
 def test_only_axes_that_were_edited_or_driven_are_told_as_held() -> None:
