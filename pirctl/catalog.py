@@ -17,11 +17,9 @@ import yaml
 from pirctl import hub, weights
 from pirctl.errors import PirctlError, SettingsError, WeightsError, WeightsMissing
 from pirctl.progress import OnProgress, ignore_progress
+from pirctl.settings import DEFAULT_PRESET as DEFAULT_PRESET
 from pirctl.weights import WeightsEntry, WeightsState
 from pirctl.weights import cache_folder as cache_folder
-
-DEFAULT_PRESET = "paper"
-"""The preset of a command line that names none."""
 
 
 @cache

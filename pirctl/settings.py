@@ -334,3 +334,6 @@ class Settings:
 
 STAGES = ("audio", "face", "render")
 """The stages of training, in the order in which they are trained."""
+
+DEFAULT_PRESET = "paper"
+"""The preset of a command line that names none."""

@@ -71,7 +71,8 @@ def without_perspective(points: Array) -> Array:
         points: (N, 468, 3) model orientation, any scale; x and y as seen in the picture.
     """
     centred: Array = points - points.mean(1, keepdims=True)
-    eyes = np.linalg.norm(centred[:, 33] - centred[:, 263], axis=-1)[:, None, None]
+    right, left = mesh.EYE_OUTER_CORNERS
+    eyes = np.linalg.norm(centred[:, right] - centred[:, left], axis=-1)[:, None, None]
     nearer_dm = centred[..., 2:] * EYE_DISTANCE_DM / eyes
     centred[..., :2] *= 1 - nearer_dm / CAMERA_DISTANCE_DM
     return centred
@@ -79,17 +80,18 @@ def without_perspective(points: Array) -> Array:
 
 def _orient(face: Array) -> Array:
     """Turn and scale a roughly known face into model space, exactly symmetric."""
-    x = face[263] - face[33]
+    right, left = mesh.EYE_OUTER_CORNERS
+    x = face[left] - face[right]
     x /= np.linalg.norm(x)
     z = np.cross(x, face[mesh.FOREHEAD] - face[mesh.CHIN])
     z /= np.linalg.norm(z)
     turned = (face - face.mean(0)) @ np.stack([x, np.cross(z, x), z], axis=1)
     for _ in range(5):
         mirrored = mesh.mirror_points(turned)
-        turned = (turned + align(mirrored[None], turned, np.ones(468))[0]) / 2
-        turned[:, 0] -= (turned[33, 0] + turned[263, 0]) / 2
+        turned = (turned + align(mirrored[None], turned, np.ones(mesh.MESH_POINTS))[0]) / 2
+        turned[:, 0] -= (turned[right, 0] + turned[left, 0]) / 2
     symmetric: Array = (turned + mesh.mirror_points(turned)) / 2
-    symmetric *= EYE_DISTANCE_DM / np.linalg.norm(symmetric[33] - symmetric[263])
+    symmetric *= EYE_DISTANCE_DM / np.linalg.norm(symmetric[right] - symmetric[left])
     return symmetric
 
 
@@ -103,7 +105,7 @@ def align_people(people: Sequence[Person]) -> tuple[Array, list[Array]]:
     """
     clips = [without_perspective(person.points) for person in people]
     mean = _orient(clips[0][0])
-    weights = np.ones(468)
+    weights = np.ones(mesh.MESH_POINTS)
     aligned: list[Array] = []
     for _ in range(6):
         aligned = [align(points, mean, weights) for points in clips]

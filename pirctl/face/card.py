@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pirctl.face import landmarks as mesh
 from pirctl.face.axes import DESIGNED
-from pirctl.face.build import align, build_model, without_perspective
+from pirctl.face.build import EYE_DISTANCE_DM, align, build_model, without_perspective
 from pirctl.face.camera import FLIP, intrinsics, project, transform
 from pirctl.face.draw import contact_sheet, draw_text, write_image
 from pirctl.face.fit import ClipFit, fit_clip
@@ -196,7 +196,7 @@ expression axes carry the 52 ARKit names, coefficient 1 is full strength, 0 is t
 close the mouth, {len(model.eye_triangles)} the eyes), {model.identity_width} identity axes (one
 standard deviation long), {model.expression_width} expression axes. Decimetres; x to the subject's
 left, y up, z out of the face. The distance between the outer eye corners of the mean face is set to
-0.9 dm: the absolute size of a head cannot be seen in a picture.
+{EYE_DISTANCE_DM} dm: the absolute size of a head cannot be seen in a picture.
 
 ## Built from
 

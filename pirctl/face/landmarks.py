@@ -216,12 +216,13 @@ def mouth_opening(landmarks: Any) -> Any:
         (...,), 0 for closed lips; about 0.5 for a wide open mouth.
     """
     upper, lower = INNER_LIP_CENTRES
-    right, left = EYE_OUTER_CORNERS
     gap = ((landmarks[..., upper, :] - landmarks[..., lower, :]) ** 2).sum(-1) ** 0.5
-    return gap / eye_distance(landmarks, right, left)
+    return gap / eye_distance(landmarks)
 
 
-def eye_distance(landmarks: Any, right: int = 33, left: int = 263) -> Any:
+def eye_distance(
+    landmarks: Any, right: int = EYE_OUTER_CORNERS[0], left: int = EYE_OUTER_CORNERS[1]
+) -> Any:
     """Distance between the outer eye corners, in the unit of the landmarks.
 
     Args:

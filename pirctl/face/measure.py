@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pirctl.face.landmarks import MESH_POINTS
 from pirctl.face.model import ARKIT_NAMES
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def measure(path: Path, tracker_model: Path, frames: int = 220) -> Person | None
                     mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
                 )
                 if found.face_landmarks:
-                    points.append([(p.x, p.y, p.z) for p in found.face_landmarks[0][:468]])
+                    points.append([(p.x, p.y, p.z) for p in found.face_landmarks[0][:MESH_POINTS]])
                     named = {b.category_name: b.score for b in found.face_blendshapes[0]}
                     scores.append([named.get(name, 0.0) for name in ARKIT_NAMES])
             index += 1

@@ -14,6 +14,7 @@ from pirctl.errors import DecodeError
 from pirctl.files import atomic_file
 from pirctl.media.probe import MediaInfo, probe
 from pirctl.media.process import command_of, file_url, running
+from pirctl.settings import MediaSettings
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,9 @@ _BLOCK_SAMPLES = 1 << 18
 
 
 def stream_sound(
-    path: Path | str, rate_hz: int = 16000, block_samples: int = _BLOCK_SAMPLES
+    path: Path | str,
+    rate_hz: int = MediaSettings.sample_rate_hz,
+    block_samples: int = _BLOCK_SAMPLES,
 ) -> Generator[Samples, None, None]:
     """Read the first sound stream of a file, block by block, mixed to mono and resampled.
 
@@ -79,7 +82,7 @@ def _blocks(info: MediaInfo, rate_hz: int, block_samples: int) -> Generator[Samp
         )
 
 
-def read_sound(path: Path | str, rate_hz: int = 16000) -> Samples:
+def read_sound(path: Path | str, rate_hz: int = MediaSettings.sample_rate_hz) -> Samples:
     """Read the whole sound of a file: float32 (S,) in [-1, 1], mono, `rate_hz` samples a second.
 
     One hour at 16 kHz is 230 MB; use `stream_sound` for what may be long.
@@ -96,7 +99,7 @@ def sound_duration_s(path: Path | str) -> float:
     Raises:
         DecodeError: no such file, no sound stream, or not one sample in it.
     """
-    rate_hz = 16000
+    rate_hz = MediaSettings.sample_rate_hz
     return sum(len(block) for block in stream_sound(path, rate_hz)) / rate_hz
 
 

@@ -29,7 +29,7 @@ from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import Precision, default_precision, prepare_inference
 from pirctl.networks.renderer import Renderer
 from pirctl.progress import OnProgress, Progress, ignore_progress
-from pirctl.settings import Settings, SpeechSettings
+from pirctl.settings import MediaSettings, Settings, SpeechSettings
 from pirctl.speech.build import build_encoder
 from pirctl.speech.encoder import SpeechEncoder
 
@@ -101,8 +101,8 @@ def bench(
     device: torch.device,
     *,
     precision: Precision | None = None,
-    repeats: int = 7,
-    batch_size: int = 1,
+    repeats: int,
+    batch_size: int,
     speech: bool = True,
     video: bool = True,
     on_progress: OnProgress = ignore_progress,
@@ -155,7 +155,7 @@ def bench(
         parts = [*_time_speech(settings, device), *parts]
     if video:
         on_progress(Progress(step="timing video files", done=0, total=None, unit="frames"))
-        parts += _time_video(settings.media.size_px)
+        parts += _time_video(settings.media)
     whole = _report(
         "whole frame", times["whole frame"], operations["whole frame"], rate, batch_size
     )
@@ -310,8 +310,9 @@ def _architecture(speech: SpeechSettings) -> dict[str, object] | None:
     return {"config": config, "normalise": True}
 
 
-def _time_video(size: int) -> list[PartReport]:
+def _time_video(media: MediaSettings) -> list[PartReport]:
     """Encode a moving picture as for delivery, and decode it again."""
+    size, rate = media.size_px, Fraction(media.frame_rate)
     axis = np.linspace(0, 6 * np.pi, size, dtype=np.float32)
     texture = np.sin(axis)[:, None] * np.sin(axis)[None] * 60 + 128
     noise = np.random.default_rng(0).integers(-8, 8, (size, size, 3))
@@ -320,7 +321,7 @@ def _time_video(size: int) -> list[PartReport]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.mp4"
         start = time.perf_counter()
-        with VideoWriter(path, size, size, Fraction(25), quality="delivery") as writer:
+        with VideoWriter(path, size, size, rate, quality="delivery") as writer:
             for frame in frames:
                 writer.write(frame)
         encoding = time.perf_counter() - start

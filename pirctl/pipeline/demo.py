@@ -87,10 +87,10 @@ class DemoReport:
 
 
 def demo(
-    folder: Path = Path("demo"),
+    folder: Path,
     *,
-    seconds: float = 52.0,
-    preset: str = "tiny",
+    seconds: float,
+    preset: str,
     overrides: Sequence[str] = (),
     device: str | None = None,
     seed: int = 0,
@@ -114,7 +114,7 @@ def demo(
     if seconds < _LEAST_S:
         raise SettingsError(
             f"a speaker of {seconds:g} s is too short to learn from",
-            hint=f"--seconds {_LEAST_S:g} or more; the default is 52",
+            hint=f"--seconds {_LEAST_S:g} or more",
         )
     start = time.perf_counter()
     holdout_s = min(_HOLDOUT_S, _HOLDOUT_SHARE * seconds)

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from pirctl.errors import TargetError
 from pirctl.media import read_frames
+from pirctl.media.video import GROUP_FRAMES
 
 Frame = NDArray[np.uint8]
 Reader = Callable[..., Iterator[Any]]
 
-BLOCK_FRAMES = 25
-"""Frames read at once when going backwards: about a group of pictures of the archive quality."""
+BLOCK_FRAMES = GROUP_FRAMES
+"""Frames read at once when going backwards; they lie in two groups of the archive at most."""
 
 
 @dataclass(frozen=True, kw_only=True)

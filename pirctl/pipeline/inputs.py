@@ -38,12 +38,11 @@ def check_inputs(
     picture: Picture = "full",
     export: Path | None = None,
     force: bool = False,
-) -> int | None:
+) -> float | None:
     """Find every mistake that can be found before the networks are loaded.
 
     Returns:
-        Frames of the result: ceil(duration of the sound x frame rate); None while unknown, which
-        is so for a driving video.
+        Seconds of sound; None for a driving video, whose frames count.
 
     Raises:
         DecodeError: the file is missing, no media file, or without sound.
@@ -53,17 +52,17 @@ def check_inputs(
         PirctlError: the output exists (without `force`) or cannot be written.
     """
     check_video_name(output)
-    frames = None
+    duration_s = None
     if isinstance(speech, DrivingVideo):
         check_driving(speech)
     else:
         if not probe(speech).has_audio:
             raise DecodeError(f"{speech} has no sound", hint="give a file with speech as --audio")
-        frames = frame_count(sound_duration_s(speech))
+        duration_s = sound_duration_s(speech)
     _check_outputs(target, speech, output, export, force=force)
     if picture == "full":
         check_source(target)
-    return frames
+    return duration_s
 
 
 def _check_outputs(
@@ -84,6 +83,6 @@ def _check_outputs(
         raise MediaError(f"{export} is the video", hint="choose another --export-expression")
 
 
-def frame_count(duration_s: float, frame_rate: int = 25) -> int:
+def frame_count(duration_s: float, frame_rate: int) -> int:
     """Frames that cover a sound: ceil(duration x rate), at least 1."""
     return max(1, math.ceil(duration_s * frame_rate - _TOLERANCE_FRAMES))

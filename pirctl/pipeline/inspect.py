@@ -89,15 +89,16 @@ def inspect(
     Raises:
         TargetError: the folder is incomplete, or was made with another face model.
     """
+    settings = settings or Settings()
     track, model = target.track(), load_target_model(target)
-    drawer = _Drawer(target, track, model, (settings or Settings()).mask)
+    drawer = _Drawer(target, track, model, settings.mask)
     share = _error_share(track)
     numbers = np.unique(np.linspace(0, track.frames - 1, 2 * COLUMNS).round().astype(int))
     by_error = np.argsort(-np.where(track.valid, np.nan_to_num(share), -1), kind="stable")
     unusable = np.flatnonzero(~track.valid)
     spread = unusable[np.linspace(0, len(unusable) - 1, min(COLUMNS, len(unusable))).astype(int)]
     worst = np.concatenate([by_error[: WORST - len(spread)], spread])[: track.frames]
-    frame_rate = float(probe(target.frames_path).frame_rate or 25)
+    frame_rate = float(probe(target.frames_path).frame_rate or settings.media.frame_rate)
     pictures: list[tuple[str, Callable[[Path], None]]] = [
         ("landmarks.png", lambda path: drawer.sheet(path, numbers, drawer.landmarks)),
         ("masks.png", lambda path: drawer.sheet(path, numbers, drawer.masks)),

@@ -41,7 +41,14 @@ from pirctl.pipeline.drive import (
     driving_expression,
 )
 from pirctl.pipeline.footage import Section, read_section
-from pirctl.pipeline.inputs import Picture, Speech, check_inputs, default_output, file_of
+from pirctl.pipeline.inputs import (
+    Picture,
+    Speech,
+    check_inputs,
+    default_output,
+    file_of,
+    frame_count,
+)
 from pirctl.pipeline.poses import choose_section
 from pirctl.pipeline.shot import into_shots
 from pirctl.pipeline.stream import QUEUE_BATCHES, PaintedFrame, Stopwatch, paint_stream
@@ -137,7 +144,7 @@ def reenact(
     """
     controls = controls or Controls()
     output = default_output(target, file_of(speech)) if output is None else output
-    total = check_inputs(target, speech, output, picture=picture, export=export, force=force)
+    duration_s = check_inputs(target, speech, output, picture=picture, export=export, force=force)
     if actor is None:
         model = load_face_model(target.about.face_model)
         controls.check(model.expression_names, model.name)
@@ -146,14 +153,15 @@ def reenact(
         actor = load_actor(target, device)
         on_progress(Progress(step="loading", done=len(STAGES), total=len(STAGES), unit="stages"))
     controls.check(actor.axis_names, target.about.face_model)
-    driving = None
+    rate, driving = actor.settings.media.frame_rate, None
     if isinstance(speech, DrivingVideo):
         driving = driving_expression(speech, target, actor.settings, on_progress)
         total = len(driving.z_exp)
-    assert total is not None
+    else:
+        assert duration_s is not None
+        total = frame_count(duration_s, rate)
     batch_size = batch_size or (16 if actor.painter.device.type == "cuda" else 4)
     with ExitStack() as stack:
-        rate = actor.settings.media.frame_rate
         record = None
         if export is not None:
             table = write_curves(export, actor.axis_names, rate, force=force)

@@ -22,11 +22,13 @@ from pirctl.face.model import load_face_model
 from pirctl.files import atomic_file
 from pirctl.media import SYNTHETIC_COMMENT, VideoWriter, write_sound
 from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.settings import MediaSettings
 from pirctl.synthetic.performance import Performance, perform
 from pirctl.synthetic.scene import Rendering, Scene
 from pirctl.synthetic.speech import HELDOUT_SENTENCES, SENTENCES, join, talk
 
-FRAME_RATE = Fraction(25)
+FRAME_RATE = Fraction(MediaSettings.frame_rate)
+"""Of the video: that of training, so that no frame is resampled."""
 _THREADS = 2
 
 
@@ -66,8 +68,8 @@ class SpeakerFiles:
 def make_speaker(
     folder: Path,
     *,
-    seconds: float = 52.0,
-    holdout_s: float = 10.0,
+    seconds: float,
+    holdout_s: float,
     size_px: int = 512,
     seed: int = 0,
     on_progress: OnProgress = ignore_progress,

@@ -22,11 +22,11 @@ from pirctl.training.face import adam
 from pirctl.training.loop import Phase
 from pirctl.training.precision import autocast
 from pirctl.training.preview import draw_signals
+from pirctl.training.statistics import coefficient_statistics
 
 _PREVIEW_FRAMES = 250
 _PREVIEW_AXES = 3
 _PREVIEW_WIDTH = 768
-_SMALLEST_DEVIATION = 1e-3
 _CLIP = 1.0
 
 
@@ -116,9 +116,8 @@ class AudioTrainer:
             speech.z_id.shape[1],
             speech.z_exp.shape[1],
         ).to(speech.device)
-        usable = speech.z_exp[speech.valid[:, 0] > 0]
-        self.deviation = usable.std(dim=0, correction=0).clamp(min=_SMALLEST_DEVIATION)
-        self.decoder.set_statistics(usable.mean(dim=0), self.deviation)
+        mean, self.deviation = coefficient_statistics(speech.z_exp[speech.valid[:, 0] > 0])
+        self.decoder.set_statistics(mean, self.deviation)
         self.networks: Mapping[str, nn.Module] = {"encoder": encoder, "decoder": self.decoder}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
             "audio": adam(nn.ModuleList([encoder, self.decoder]), settings, self.stage)

@@ -19,9 +19,9 @@ from pirctl.training.loop import Phase
 from pirctl.training.losses import fill_outside, mouth_weight, photometric, shrink
 from pirctl.training.precision import autocast
 from pirctl.training.preview import grid
+from pirctl.training.statistics import coefficient_statistics
 
 PREVIEW_FRAMES = 4
-_SMALLEST_DEVIATION = 1e-3
 # Ten times what is usual after the first steps. One outlier can empty the volume for good: it has
 # no gradient then.
 _CLIP = 1.0
@@ -55,7 +55,8 @@ class FaceTrainer:
         self.face = FaceNetwork(
             settings.face, len(footage.z_id), footage.z_exp.shape[1], footage.size_px
         ).to(footage.device)
-        self.face.set_statistics(*coefficient_statistics(footage))
+        usable = footage.z_exp[footage.usable.to(footage.device)]
+        self.face.set_statistics(*coefficient_statistics(usable))
         self.networks: Mapping[str, nn.Module] = {"face": self.face}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
             "face": adam(self.face, settings, self.stage)
@@ -104,13 +105,6 @@ def _inputs(footage: Footage, numbers: Tensor) -> tuple[Tensor, ...]:
     numbers = numbers.to(footage.device)
     z_id = footage.z_id.expand(len(numbers), -1)
     return z_id, footage.z_exp[numbers], footage.R[numbers], footage.t[numbers], footage.K
-
-
-def coefficient_statistics(footage: Footage) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the expression coefficients over the usable frames, each (E,)."""
-    z_exp = footage.z_exp[footage.usable.to(footage.device)]
-    deviation = z_exp.std(dim=0, correction=0)
-    return z_exp.mean(dim=0), deviation.clamp(min=_SMALLEST_DEVIATION)
 
 
 def preview_numbers(usable: Tensor) -> Tensor:

@@ -22,11 +22,8 @@ from pirctl.face.masks import MaskPainter, head_mask
 from pirctl.face.model import FaceModel
 from pirctl.media import read_frames
 from pirctl.progress import OnProgress, Progress, ignore_progress
-from pirctl.settings import MaskSettings, TrainSettings
+from pirctl.settings import MaskSettings, Settings
 from pirctl.target import Target, TargetAbout, Track
-
-FRAME_RATE = 25
-"""Frames per second of a target's frames."""
 
 _FEWEST_FRAMES = 10
 _GPU_SHARE, _MEMORY_SHARE = 0.6, 0.5
@@ -75,17 +72,18 @@ class Footage:
         return chosen.unsqueeze(1).float().div_(255)
 
 
-def training_frames(about: TargetAbout, name: str, settings: TrainSettings) -> int:
+def training_frames(about: TargetAbout, name: str, settings: Settings) -> int:
     """Frames at the start of the clip that training may see; the rest is held out.
 
     Raises:
         SettingsError: the clip is not longer than the part held out.
     """
-    frames = about.frames - round(settings.holdout_s * FRAME_RATE)
+    rate, holdout_s = settings.media.frame_rate, settings.train.holdout_s
+    frames = about.frames - round(holdout_s * rate)
     if frames < _FEWEST_FRAMES:
         raise SettingsError(
-            f"{name} is {about.frames / FRAME_RATE:g} s long, and train.holdout_s keeps the last "
-            f"{settings.holdout_s:g} s out of training: {max(0, frames)} frames are left, "
+            f"{name} is {about.frames / rate:g} s long, and train.holdout_s keeps the last "
+            f"{holdout_s:g} s out of training: {max(0, frames)} frames are left, "
             f"{_FEWEST_FRAMES} are needed",
             hint="hold out less, for example --holdout 2, or use a longer clip",
         )

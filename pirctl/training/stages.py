@@ -145,7 +145,7 @@ def _prepare(
             f"the settings have media.size_px {settings.media.size_px}",
             hint=f"--preset {about.preset}, or preprocess the video again with the other preset",
         )
-    frames = training_frames(about, target.name, settings.train)
+    frames = training_frames(about, target.name, settings)
     if "audio" in names and not about.has_audio:
         raise TargetError(
             f"{target.name} has no sound, and the audio stage learns from the sound of the clip",

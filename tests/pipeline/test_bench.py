@@ -21,8 +21,15 @@ SMALL = Settings(
 )
 
 
-def run(**options: object) -> BenchReport:
-    return bench(SMALL, torch.device("cpu"), precision="float32", repeats=2, **options)  # type: ignore[arg-type]
+def run(batch_size: int = 1, **options: object) -> BenchReport:
+    return bench(
+        SMALL,
+        torch.device("cpu"),
+        precision="float32",
+        repeats=2,
+        batch_size=batch_size,
+        **options,  # type: ignore[arg-type]
+    )
 
 
 def test_every_part_is_timed() -> None:

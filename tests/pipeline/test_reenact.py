@@ -176,7 +176,7 @@ def test_mistakes_are_found_before_anything_is_painted(
     with pytest.raises(PirctlError, match="exists already") as caught:
         check_inputs(target, speech, output)
     assert "--force" in str(caught.value.hint)
-    assert check_inputs(target, speech, output, picture="crop", force=True) == 76
+    assert check_inputs(target, speech, output, picture="crop", force=True) == 48033 / 16000
     assert output.read_text() == "mine"
 
 
@@ -208,7 +208,7 @@ def test_the_default_output_names_target_and_speech(target: Target) -> None:
     ("duration_s", "frames"), [(0.001, 1), (0.04, 1), (0.0401, 2), (8.0, 200), (0.1 + 0.2, 8)]
 )
 def test_frames_cover_the_sound(duration_s: float, frames: int) -> None:
-    assert frame_count(duration_s) == frames
+    assert frame_count(duration_s, 25) == frames
 
 
 _MEMORY = """
