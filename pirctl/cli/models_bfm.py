@@ -33,7 +33,7 @@ def import_face_model(
     if not made.mapped_points and not quiet:
         print_message(
             "the map of the 468 mesh points was not there, so faces will be fitted by the 68 "
-            "classic points; for all of them import again with "
+            "classic points; for all of them import again with --pull, or with "
             "--companions FOLDER, where FOLDER has index_mp468_from_mesh35709_v3.1.npy"
         )
     if json_output:

@@ -90,6 +90,8 @@ def import_bfm(
         WeightsError: a companion could not be fetched.
     """
     for path in files:
+        if path.is_dir():
+            raise WeightsMissing(f"{path} is a folder", hint="give the files in it that are meant")
         if not path.is_file():
             raise WeightsMissing(f"{path} does not exist", hint="check the path")
     folders = dict.fromkeys(([companions] if companions else []) + [path.parent for path in files])
@@ -223,7 +225,7 @@ def _read_expressions(path: Path, deviations: Path) -> npt.NDArray[Any]:
 
 def _mesh_map(companions: Companions) -> IntArray | None:
     """(468,) vertices of the mesh points, -1 for none; None without the companion."""
-    path = companions.find(MESH_MAP)
+    path = companions.find_or_pull(MESH_MAP)
     if path is None:
         return None
     try:

@@ -6,20 +6,25 @@ by name and hash: beside the user's files, in a folder named, or in the cache.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pirctl import catalog
 from pirctl.download import pull
-from pirctl.errors import WeightsCorrupt, WeightsMissing
-from pirctl.face.matlab import variable_names
+from pirctl.errors import WeightsCorrupt, WeightsError, WeightsMissing
+from pirctl.face.matlab import HDF5, variable_names
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.weights import WeightsEntry, file_hash
+
+_log = logging.getLogger(__name__)
 
 MESH_MAP = "index_mp468_from_mesh35709_v3.1.npy"
 COMPANIONS = ("BFM_exp_idx.mat", "BFM_front_idx.mat", "facemodel_info.mat", "std_exp.txt")
 """What is needed beside the Basel model and the expressions; for `BFM_model_front.mat` nothing."""
+_EXPRESSIONS = (79).to_bytes(4, "little")
+"""How `Exp_Pca.bin` begins: the number of its axes. No MATLAB file does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,16 @@ class Companions:
                 f"{path} has the hash {found[:12]}..., {file} has {expected[:12]}...",
                 hint=f"take it away, then {entry.mend}",
             )
+        return path
+
+    def find_or_pull(self, file: str) -> Path | None:
+        """As `find`, and fetched if that is allowed; None when it cannot be, which is logged."""
+        path = self.find(file)
+        if path is None and self.pull:
+            try:
+                return pull(_entry(file), on_progress=self.on_progress)
+            except WeightsError as error:
+                _log.warning("%s", error)
         return path
 
     def need(self, file: str) -> Path:
@@ -99,9 +114,7 @@ def sort_files(files: Sequence[Path]) -> tuple[Path | None, Path | None, Path | 
     """
     front = basel = expressions = None
     for path in files:
-        with path.open("rb") as file:
-            is_matlab = file.read(6) == b"MATLAB"
-        if not is_matlab and path.suffix.lower() != ".mat":
+        if not _is_matlab(path):
             expressions = path
             continue
         names = variable_names(path)
@@ -128,6 +141,15 @@ def sort_files(files: Sequence[Path]) -> tuple[Path | None, Path | None, Path | 
             "or pirctl models import bfm BFM_model_front.mat",
         )
     return front, basel, expressions
+
+
+def _is_matlab(path: Path) -> bool:
+    """Whether a file is one of MATLAB's, and not `Exp_Pca.bin`, which has no name in itself."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(_EXPRESSIONS):
+        return False
+    return start.startswith((b"MATLAB", HDF5)) or path.suffix.lower() == ".mat"
 
 
 def _in_cache(name: str) -> Path | None:

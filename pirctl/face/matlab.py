@@ -21,6 +21,10 @@ _NUMERIC = {
 }  # fmt: skip
 
 
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How HDF5 begins, and a MATLAB file of version 7.3 that other programs wrote."""
+
+
 def variable_names(path: Path) -> tuple[str, ...]:
     """Names of the variables in a file.
 
@@ -55,7 +59,7 @@ def read_arrays(path: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, 
             problems.append(f"{name} is {_size(found)}, expected {_size(shape)}")
     if problems:
         raise WeightsCorrupt(
-            f"{path}: {'; '.join(problems)}", hint="check that it is the file it is named after"
+            f"{path}: {'; '.join(problems)}", hint="check that it is whole, and the right file"
         )
     try:
         content = loadmat(path, variable_names=list(shapes))
@@ -95,11 +99,14 @@ def _variables(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     from scipy.io import whosmat
 
     try:
+        with path.open("rb") as file:
+            if file.read(len(HDF5)) == HDF5:
+                raise NotImplementedError  # As whosmat does where MATLAB wrote it.
         return {name: (tuple(shape), kind) for name, shape, kind in whosmat(path)}
     except NotImplementedError as error:  # Version 7.3 is HDF5.
         raise WeightsCorrupt(
             f"{path} is a MATLAB file of version 7.3, which is not read here",
-            hint="save it in MATLAB with -v7",
+            hint="save it in MATLAB with -v7, or in Python with scipy.io.savemat",
         ) from error
     except Exception as error:  # A damaged file raises many kinds, zlib's among them.
         raise _damaged(path, error) from error

@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from pirctl.errors import WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.bfm import VERTICES, import_bfm
-from pirctl.face.bfm_files import COMPANIONS, MESH_MAP
+from pirctl.face.bfm_files import COMPANIONS, MESH_MAP, Companions, sort_files
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.progress import Progress
 from tests.face.basel import (
@@ -22,6 +22,7 @@ from tests.face.basel import (
     write_front,
     write_sources,
 )
+from tests.weights_server import site
 
 ANY: dict[str, str] = {}
 """No hashes: random companions cannot have the real ones."""
@@ -177,6 +178,29 @@ def test_a_file_cut_short_or_of_another_kind_is_refused(
         import_bfm([path], digests=ANY)
 
 
+def test_a_file_of_version_7_3_that_another_program_wrote_is_told_as_such(
+    home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "BFM_model_front.mat"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 8)
+    with pytest.raises(WeightsCorrupt, match=r"version 7\.3") as caught:
+        import_bfm([path], digests=ANY)
+    assert "scipy.io.savemat" in (caught.value.hint or "")
+
+
+def test_the_files_are_known_by_their_content_whatever_they_are_called(tmp_path: Path) -> None:
+    expressions, basel = tmp_path / "expressions.mat", tmp_path / "faces.bin"
+    expressions.write_bytes((79).to_bytes(4, "little") + bytes(400))
+    with basel.open("wb") as file:
+        savemat(file, {"shapePC": np.zeros((2, 2))})
+    assert sort_files([expressions, basel]) == (None, basel, expressions)
+
+
+def test_a_folder_is_called_one(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match="is a folder"):
+        import_bfm([tmp_path])
+
+
 def test_half_of_the_sources_names_the_other_half(home: Path, tmp_path: Path) -> None:
     savemat(tmp_path / "01_MorphableModel.mat", {"shapePC": np.zeros((2, 2))})
     with pytest.raises(WeightsMissing, match=r"Exp_Pca\.bin is missing"):
@@ -229,6 +253,30 @@ def test_without_files_what_was_imported_into_the_cache_is_used(home: Path, mesh
     write_front(home / "weights" / "BFM_model_front.mat", mesh)
     np.save(home / "weights" / MESH_MAP, mesh.mesh_map)
     assert import_bfm([], digests=ANY).mapped_points == 460
+
+
+def test_a_map_that_cannot_be_fetched_is_no_reason_to_stop(
+    home: Path, tmp_path: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_front(tmp_path / "BFM_model_front.mat", mesh)
+    with site() as empty:
+        monkeypatch.setenv("PIRCTL_MIRROR", empty.address)
+        made = import_bfm([tmp_path / "BFM_model_front.mat"], pull_missing=True)
+    assert made.mapped_points == 0
+    assert any(asked["path"].endswith(f"/{MESH_MAP}") for asked in empty.asked)
+
+
+@pytest.mark.shared
+def test_every_index_file_can_be_fetched(
+    home: Path, tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*COMPANIONS, MESH_MAP):
+        with site() as mirror:
+            mirror.content = (shared / "bfm" / name).read_bytes()
+            mirror.paths = (f"/{name}",)
+            monkeypatch.setenv("PIRCTL_MIRROR", mirror.address)
+            fetched = Companions(folders=(tmp_path,), pull=True).find_or_pull(name)
+        assert fetched == home / "weights" / name
 
 
 @pytest.mark.shared
