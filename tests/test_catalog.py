@@ -112,15 +112,16 @@ def test_hub_models_are_pinned_and_others_are_not() -> None:
     assert catalog.hub_revision("somebody/else") == "main"
 
 
-def test_the_default_preset_is_the_one_of_the_commands() -> None:
+def test_the_default_preset_is_shipped_and_no_command_names_another() -> None:
     import inspect
 
-    from pirctl.cli import preprocess, train
+    from pirctl.cli import bench, preprocess, train
 
     assert catalog.DEFAULT_PRESET in catalog.preset_names()
-    given = inspect.signature(preprocess.preprocess).parameters["preset"].default
-    assert given == catalog.DEFAULT_PRESET
-    assert f'"{catalog.DEFAULT_PRESET}"' in inspect.getsource(train.train)
+    for command in (preprocess.preprocess, bench.bench):
+        given = inspect.signature(command).parameters["preset"].default
+        assert given == catalog.DEFAULT_PRESET
+    assert not [name for name in catalog.preset_names() if f'"{name}"' in inspect.getsource(train)]
 
 
 def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pirctl.cli import options
 from pirctl.cli.output import print_json
 from pirctl.cli.progress import show_progress
 from pirctl.cli.tables import print_table
+from pirctl.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    preset: Annotated[
-        str, typer.Option("--preset", "-p", help="Sizes to measure: a name or a YAML file.")
-    ] = "paper",
+    preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed turns of every part.")] = 7,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames computed at once.")] = 1,

@@ -26,9 +26,7 @@ def demo(
     seconds: Annotated[
         float, typer.Option(help="Length of the synthetic video in seconds; the end is held out.")
     ] = 52.0,
-    preset: Annotated[
-        str, typer.Option("--preset", "-p", help="Preset to train with, a name or a YAML file.")
-    ] = "tiny",
+    preset: options.Preset = "tiny",
     overrides: options.Set = None,
     device: options.Device = None,
     json_output: options.Json = False,

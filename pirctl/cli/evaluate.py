@@ -44,10 +44,7 @@ def evaluate(
             "'mediapipe' needs its model file."
         ),
     ] = Tracker.OWN,
-    tracker_model: Annotated[
-        Path | None,
-        typer.Option(help="MediaPipe's face_landmarker.task.  [default: the one in the cache]"),
-    ] = None,
+    tracker_model: options.TrackerModel = None,
     device: options.Device = None,
     workspace: options.Workspace = None,
     json_output: options.Json = False,

@@ -11,6 +11,18 @@ TargetName = Annotated[
     str | None,
     typer.Option("--target", "-t", help="Name of the target.  [default: the only one there is]"),
 ]
+Preset = Annotated[str, typer.Option("--preset", "-p", help="Preset name or YAML file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+]
+Landmarks = Annotated[
+    Path | None, typer.Option(help="Landmark file of the video, in place of a tracker.")
+]
+TrackerModel = Annotated[
+    Path | None,
+    typer.Option(help="MediaPipe's face_landmarker.task.  [default: the one in the cache]"),
+]
 Workspace = Annotated[
     Path | None,
     typer.Option(help="Folder of the targets.  [default: PIRCTL_WORKSPACE, else ./targets]"),
@@ -22,7 +34,3 @@ Device = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
-]

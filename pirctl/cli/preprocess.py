@@ -11,6 +11,7 @@ import typer
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
+from pirctl.settings import DEFAULT_PRESET
 
 
 class TrackerName(StrEnum):
@@ -47,7 +48,7 @@ def preprocess(
         str | None,
         typer.Option("--target", "-t", help="Name of the target.  [default: the file's name]"),
     ] = None,
-    preset: Annotated[str, typer.Option(help="Preset name or YAML file, for the sizes.")] = "paper",
+    preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
     tracker: Annotated[
         TrackerName | None,
@@ -56,13 +57,8 @@ def preprocess(
             "points, for a GPU. Either needs its weights.  [default: mediapipe]"
         ),
     ] = None,
-    landmarks: Annotated[
-        Path | None, typer.Option(help="Landmark file to use in place of a tracker.")
-    ] = None,
-    tracker_model: Annotated[
-        Path | None,
-        typer.Option(help="MediaPipe's face_landmarker.task.  [default: the one in the cache]"),
-    ] = None,
+    landmarks: options.Landmarks = None,
+    tracker_model: options.TrackerModel = None,
     parser: Annotated[
         ParserName | None,
         typer.Option(

@@ -51,7 +51,8 @@ def reenact(
         Path | None,
         typer.Option(
             metavar="VIDEO",
-            help="In place of --audio: show the expression of the person in this video.",
+            help="In place of --audio: show the expression of the person in this video, which "
+            "--landmarks and --tracker-model are for.",
         ),
     ] = None,
     target: options.TargetName = None,
@@ -96,15 +97,8 @@ def reenact(
             "driving video)."
         ),
     ] = UpperFaceName.VIDEO,
-    landmarks: Annotated[
-        Path | None, typer.Option(help="Landmark file of the --drive video, for the tracker.")
-    ] = None,
-    tracker_model: Annotated[
-        Path | None,
-        typer.Option(
-            help="For --drive: MediaPipe's face_landmarker.task.  [default: the one in the cache]"
-        ),
-    ] = None,
+    landmarks: options.Landmarks = None,
+    tracker_model: options.TrackerModel = None,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Frames painted at once.  [default: 16 on a GPU, 4 on a CPU]"),

@@ -10,6 +10,7 @@ import typer
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
+from pirctl.settings import DEFAULT_PRESET
 
 
 class Stage(StrEnum):
@@ -32,7 +33,9 @@ def train(
     target: options.TargetName = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Preset name or YAML file.  [default: the one of preprocess]"),
+        typer.Option(
+            "--preset", "-p", help="Preset name or YAML file.  [default: the one of preprocess]"
+        ),
     ] = None,
     overrides: options.Set = None,
     holdout: Annotated[
@@ -67,7 +70,7 @@ def train(
     changes = list(overrides or ())
     if holdout is not None:
         changes.append(f"train.holdout_s={holdout:g}")
-    settings = config.load(preset or found.about.preset or "paper", changes)
+    settings = config.load(preset or found.about.preset or DEFAULT_PRESET, changes)
     with show_progress(quiet) as on_progress:
         report = run(
             stage.value,
