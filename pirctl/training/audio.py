@@ -18,11 +18,10 @@ from pirctl.settings import Settings
 from pirctl.speech.build import build_encoder
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.target import Target, Track
-from pirctl.training.face import adam
-from pirctl.training.loop import Phase
 from pirctl.training.precision import autocast
 from pirctl.training.preview import draw_signals
 from pirctl.training.statistics import coefficient_statistics
+from pirctl.training.trainer import Phase, adam
 
 _PREVIEW_FRAMES = 250
 _PREVIEW_AXES = 3

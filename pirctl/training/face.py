@@ -15,11 +15,11 @@ from pirctl.networks.face import FaceNetwork
 from pirctl.networks.perceptual import PerceptualLoss
 from pirctl.settings import Settings
 from pirctl.training.footage import Footage
-from pirctl.training.loop import Phase
 from pirctl.training.losses import fill_outside, mouth_weight, photometric, shrink
 from pirctl.training.precision import autocast
 from pirctl.training.preview import grid
 from pirctl.training.statistics import coefficient_statistics
+from pirctl.training.trainer import Phase, adam
 
 PREVIEW_FRAMES = 4
 # Ten times what is usual after the first steps. One outlier can empty the volume for good: it has
@@ -111,24 +111,3 @@ def preview_numbers(usable: Tensor) -> Tensor:
     """A few of the usable frames, evenly spread over them."""
     places = torch.linspace(0, len(usable) - 1, min(PREVIEW_FRAMES, len(usable)))
     return usable[places.round().long()]
-
-
-def adam(
-    network: nn.Module, settings: Settings, stage: str, lr_multiplier: float = 1.0
-) -> torch.optim.Adam:
-    """The optimiser of a stage over the trainable weights of a network.
-
-    Args:
-        network: what it updates.
-        settings: the resolved settings.
-        stage: whose learning rate and momenta.
-        lr_multiplier: factor on the learning rate, which the loop applies.
-    """
-    chosen = getattr(settings.train, stage)
-    parameters = [weight for weight in network.parameters() if weight.requires_grad]
-    return torch.optim.Adam(
-        [{"params": parameters, "lr_multiplier": lr_multiplier}],
-        lr=chosen.learning_rate,
-        betas=(chosen.beta1, chosen.beta2),
-        fused=parameters[0].device.type in ("cpu", "cuda"),
-    )

@@ -1,22 +1,20 @@
 """The loop that every stage shares: steps, learning rate, averages, log, preview, checkpoints.
 
-A stage says what it trains and what a step's losses are (`Trainer`); the loop does the rest. A
+A stage says what it trains and what a step's losses are (`trainer`); the loop does the rest. A
 step depends only on its number, the seed and the weights, so stopping and resuming changes
 nothing: on the CPU the weights come out equal to the bit.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
@@ -28,6 +26,7 @@ from pirctl.files import atomic_file
 from pirctl.progress import OnProgress, Progress
 from pirctl.settings import Settings, StageSettings
 from pirctl.training.averages import Averages, flat_state, load_flat_state
+from pirctl.training.log import TrainingLog
 from pirctl.training.preview import draw_losses, stack, write_preview
 from pirctl.training.schedule import (
     batch_positions,
@@ -36,69 +35,12 @@ from pirctl.training.schedule import (
     steps_per_epoch,
     total_steps,
 )
+from pirctl.training.trainer import Trainer
 
 LOGGER = logging.getLogger(__name__)
 
 LOG_EVERY = 10
 """Steps between two lines of log.jsonl; a line holds the means since the line before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """One update of a step.
-
-    Attributes:
-        optimiser: which optimiser of the trainer takes the step.
-        terms: weighted losses by name; their sum is what is minimised.
-        clip: largest norm of the gradient, or None.
-    """
-
-    optimiser: str
-    terms: Mapping[str, Tensor]
-    clip: float | None = None
-
-
-class Trainer(Protocol):
-    """What a stage brings to the loop."""
-
-    @property
-    def stage(self) -> str:
-        """`audio`, `face` or `render`."""
-        ...
-
-    @property
-    def samples(self) -> int:
-        """Samples in an epoch."""
-        ...
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """Everything that has a state to save, by name."""
-        ...
-
-    @property
-    def exported(self) -> Sequence[str]:
-        """Names of the networks that are used after training; these are averaged."""
-        ...
-
-    @property
-    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """One per group of networks that is updated together."""
-        ...
-
-    def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
-        """The updates of one step; each is made before the next one is asked for.
-
-        Args:
-            positions: (B,) int64 in [0, samples), the samples of this step.
-            step: number of the step, from 0.
-            steps: steps of the whole stage.
-        """
-        ...
-
-    def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
-        """A picture (H, W, 3) uint8 of how far it is, made with the averaged networks."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +120,7 @@ class _Run:
         self.step = 0
         self.saved_step = -1
         self.loss = math.nan
-        self.log = _Log(folder / "log.jsonl")
+        self.log = TrainingLog(folder / "log.jsonl")
 
     def train(self, resume: bool) -> StageReport:
         """Take the steps that are left."""
@@ -316,51 +258,3 @@ class _Run:
         text = yaml.safe_dump(config.to_mapping(self.settings), sort_keys=False)
         with atomic_file(self.folder / "settings.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-
-class _Log:
-    """log.jsonl: one object per line, appended as training goes on."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lines: list[dict[str, float]] = []
-        self._sums: dict[str, float] = {}
-        self._count = 0
-
-    def open(self, step: int) -> None:
-        """Start anew, or keep the lines up to `step` when training continues there."""
-        if step and self.path.is_file():
-            for text in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    line = json.loads(text)
-                except ValueError:  # The last line of a run that was killed.
-                    continue
-                if line.get("step", step + 1) <= step:
-                    self._lines.append(line)
-        with atomic_file(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in self._lines))
-
-    def add(self, terms: Mapping[str, float]) -> None:
-        """Count in the losses of one step."""
-        self._count += 1
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-
-    def write(self, **values: float) -> None:
-        """Write a line: `values`, and the means of the losses since the line before."""
-        means = {name: value / self._count for name, value in self._sums.items()}
-        line = {**values, "loss": sum(means.values()), **means}
-        self._lines.append(line)
-        self._sums, self._count = {}, 0
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def curves(self) -> dict[str, list[tuple[float, float]]]:
-        """(step, mean) points of every loss."""
-        beside = {"step", "epoch", "learning_rate", "seconds", "loss"}
-        points: dict[str, list[tuple[float, float]]] = {}
-        for line in self._lines:
-            for name, value in line.items():
-                if name not in beside:
-                    points.setdefault(name, []).append((line["step"], value))
-        return points

@@ -28,9 +28,8 @@ from pirctl.networks.face import FaceNetwork
 from pirctl.networks.perceptual import PerceptualLoss
 from pirctl.networks.renderer import Renderer
 from pirctl.settings import Settings
-from pirctl.training.face import adam, preview_numbers
+from pirctl.training.face import preview_numbers
 from pirctl.training.footage import Footage, physical_memory_bytes
-from pirctl.training.loop import Phase
 from pirctl.training.losses import (
     Adversarial,
     feature_matching,
@@ -40,6 +39,7 @@ from pirctl.training.losses import (
 )
 from pirctl.training.precision import autocast
 from pirctl.training.preview import grid
+from pirctl.training.trainer import Phase, adam
 
 LOGGER = logging.getLogger(__name__)
 

@@ -42,9 +42,10 @@ from pirctl.training.loading import (
     load_face_stage,
     load_target_model,
 )
-from pirctl.training.loop import StageReport, Trainer, train_stage
+from pirctl.training.loop import StageReport, train_stage
 from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
+from pirctl.training.trainer import Trainer
 
 LOGGER = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
 from pirctl.training import run
-from pirctl.training.loop import Phase, train_stage
+from pirctl.training.loop import train_stage
+from pirctl.training.trainer import Phase
 from tests.training.clip import tiny_settings
 
 STEPS = 6
