@@ -63,7 +63,7 @@ def evaluate(
     from pirctl.pipeline import evaluate as pipeline
     from pirctl.pipeline.actor import load_actor
     from pirctl.pipeline.reader import mediapipe_reader
-    from pirctl.target import find_target
+    from pirctl.workspace import find_target
 
     found = find_target(target, workspace)
     with ExitStack() as stack:

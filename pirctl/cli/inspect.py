@@ -40,7 +40,7 @@ def inspect(
     """  # noqa: D301
     from pirctl.pipeline import inspect as pipeline
     from pirctl.pipeline.axes import inspect_axes
-    from pirctl.target import find_target
+    from pirctl.workspace import find_target
 
     if name and target and name != target:
         raise typer.BadParameter(f"two targets given, {name!r} and {target!r}")

@@ -132,7 +132,7 @@ def reenact(
     from pirctl.pipeline.curves import read_curves
     from pirctl.pipeline.drive import DrivingVideo
     from pirctl.pipeline.inputs import Speech
-    from pirctl.target import find_target
+    from pirctl.workspace import find_target
 
     found = find_target(target, workspace)
     controls = Controls(

@@ -21,8 +21,8 @@ from pirctl.device import cpu_count
 from pirctl.errors import PirctlError, ProgramMissing
 from pirctl.media.process import ffmpeg_program
 from pirctl.settings import Settings
-from pirctl.target import workspace_folder
 from pirctl.weights import WeightsEntry, WeightsState
+from pirctl.workspace import workspace_folder
 
 State = Literal["ok", "note", "problem"]
 

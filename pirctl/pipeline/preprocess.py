@@ -35,14 +35,8 @@ from pirctl.pipeline.reuse import Previous, Source, file_digest, part_digests
 from pirctl.pipeline.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
-from pirctl.target import (
-    Target,
-    TargetAbout,
-    Track,
-    check_name,
-    name_from_video,
-    workspace_folder,
-)
+from pirctl.target import Target, TargetAbout, Track
+from pirctl.workspace import check_name, name_from_video, workspace_folder
 
 
 @dataclass(frozen=True, kw_only=True)
