@@ -89,8 +89,9 @@ class SpeechSettings:
     """Video frames on either side that the `mel` encoder's convolutions see."""
     mel_width: int = 128
     """Width of the `mel` encoder's convolutions and of its features."""
-    wav2vec_context_frames: int = 25
-    """Video frames beside a window that the wav2vec 2.0 transformer also hears; the paper: 0."""
+    wav2vec_context_frames: int = 64
+    """Video frames beside a window that the wav2vec 2.0 transformer also hears; the paper: 0. With
+    less than 64, the reach of its positional convolution, the seams between windows show."""
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "mel_bands", "mel_width")

@@ -286,7 +286,8 @@ def _time_speech(settings: Settings, device: torch.device) -> list[PartReport]:
 
 
 def _encode(encoder: SpeechEncoder, sound: np.ndarray) -> Iterator[Tensor]:
-    return encoder.stream([sound], _AUDIO_FRAMES, 1.0, _AUDIO_FRAMES)
+    loudness = encoder.measure([sound])
+    return encoder.stream([sound], _AUDIO_FRAMES, loudness, _AUDIO_FRAMES)
 
 
 def _timed_list(items: Iterator[Tensor], device: torch.device) -> tuple[list[Tensor], float]:
@@ -307,7 +308,7 @@ def _architecture(speech: SpeechSettings) -> dict[str, object] | None:
             "num_attention_heads": 16,
             "intermediate_size": 4096,
         }
-    return {"config": config, "normalise": True}
+    return {"config": config, "normalise": True, "masked": False}
 
 
 def _time_video(media: MediaSettings) -> list[PartReport]:

@@ -20,7 +20,7 @@ from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.speech.gate import silence_gate
-from pirctl.speech.level import FloatArray, Loudness, measure
+from pirctl.speech.level import FloatArray, Loudness
 from pirctl.tensors import check_shape
 
 _MOUTH = ("jaw", "mouth", "tongue", "cheekPuff")
@@ -88,7 +88,7 @@ def speech_expression(
         check_shape("rest", rest, stage.decoder.expression_width)
     rate_hz = stage.settings.media.sample_rate_hz
     with closing(stream_sound(sound, rate_hz)) as pieces:
-        loudness = measure(pieces, stage.encoder.frame_samples)
+        loudness = stage.encoder.measure(pieces)
     chunks = _predict(sound, stage, z_id, loudness, on_progress)
     return chunks if rest is None else _at_rest(chunks, silence_gate(loudness), rest, axes)
 
@@ -105,7 +105,7 @@ def _predict(
     identity = torch.from_numpy(np.asarray(z_id, np.float32))[None].to(encoder.device())
     done = 0
     with closing(stream_sound(sound, stage.settings.media.sample_rate_hz)) as pieces:
-        features = encoder.stream(pieces, frames, loudness.gain, decoder.window_frames)
+        features = encoder.stream(pieces, frames, loudness, decoder.window_frames)
         for chunk in decoder.stream(features, identity):
             made: FloatArray = chunk[0].float().cpu().numpy()
             done += len(made)

@@ -3,8 +3,9 @@
 Frame n lasts from n to n + 1 frame durations and its feature is centred at (n + 1/2) durations.
 An encoder works in two steps. The first has nothing to learn and is done once: sound to *inputs*,
 one row per frame, with `context_frames` rows of what is heard before the first and after the last
-frame. The second is the network's `forward`, which uses up that context. So the features of frames
-[a, b) are `forward(inputs[None, a : b + 2 * context_frames])`, in training and in use.
+frame; what must be known of the whole sound for that, `measure` finds out beforehand. The second
+is the network's `forward`, which uses up that context. So the features of frames [a, b) are
+`forward(inputs[None, a : b + 2 * context_frames])`, in training and in use.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pirctl.errors import SettingsError
-from pirctl.speech.level import measure
+from pirctl.speech.level import Loudness, measure
 
 FloatArray = NDArray[np.float32]
 
@@ -44,8 +45,13 @@ class SpeechEncoder(nn.Module, ABC):
     block_frames: int
 
     @abstractmethod
-    def block_inputs(self, sound: FloatArray) -> Tensor:
-        """Rows (n, input_width) for n frames of sound with `margin_samples` on either side."""
+    def block_inputs(self, sound: FloatArray, loudness: Loudness) -> Tensor:
+        """Rows (n, input_width) for n frames, with `margin_samples` of sound on either side.
+
+        Args:
+            sound: levelled samples, as `level` says; zero where there is no sound.
+            loudness: of the whole sound.
+        """
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
@@ -55,12 +61,20 @@ class SpeechEncoder(nn.Module, ABC):
     def architecture(self) -> dict[str, object]:
         """What `build_encoder` needs to make this encoder again, as plain JSON values."""
 
+    def measure(self, pieces: Iterable[FloatArray]) -> Loudness:
+        """What has to be known of a whole piece of sound before its features are made."""
+        return measure(pieces, self.frame_samples)
+
+    def level(self, loudness: Loudness) -> tuple[float, float]:
+        """What is taken off every sample of a piece of sound, and the factor on the rest."""
+        return 0.0, loudness.gain
+
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
 
     def prepare(self, sound: FloatArray, frames: int) -> Tensor:
-        """Inputs of a whole file, brought to the reference loudness; training caches them.
+        """Inputs of a whole file, brought to the encoder's level; training caches them.
 
         Args:
             sound: (S,) float samples in [-1, 1]; silence follows where it is too short.
@@ -69,18 +83,18 @@ class SpeechEncoder(nn.Module, ABC):
         Returns:
             (T + 2 context, input_width) on the CPU.
         """
-        gain = measure([sound], self.frame_samples).gain
-        return torch.cat([rows.cpu() for rows in self._rows([sound], frames, gain)])
+        rows = self._rows([sound], frames, self.measure([sound]))
+        return torch.cat([block.cpu() for block in rows])
 
     def stream(
-        self, pieces: Iterable[FloatArray], frames: int, gain: float, window_frames: int
+        self, pieces: Iterable[FloatArray], frames: int, loudness: Loudness, window_frames: int
     ) -> Iterator[Tensor]:
         """Features of sound that arrives in pieces, in bounded memory.
 
         Args:
             pieces: (any,) float samples in [-1, 1].
             frames: T, frames to make in all.
-            gain: factor on the samples, `level.Loudness.gain` of the whole file.
+            loudness: of the whole file, from this encoder's `measure`.
             window_frames: frames per window of the network; the last one is shorter.
 
         Yields:
@@ -89,7 +103,7 @@ class SpeechEncoder(nn.Module, ABC):
         context = 2 * self.context_frames
         waiting = torch.zeros(0, self.input_width)
         made = 0
-        for rows in self._rows(pieces, frames, gain):
+        for rows in self._rows(pieces, frames, loudness):
             waiting = torch.cat([waiting.to(rows), rows])
             while made < frames:
                 wanted = min(window_frames, frames - made)
@@ -101,25 +115,29 @@ class SpeechEncoder(nn.Module, ABC):
                 waiting = waiting[wanted:]
                 made += wanted
 
-    def _rows(self, pieces: Iterable[FloatArray], frames: int, gain: float) -> Iterator[Tensor]:
+    def _rows(
+        self, pieces: Iterable[FloatArray], frames: int, loudness: Loudness
+    ) -> Iterator[Tensor]:
         """The T + 2 context rows, block by block."""
         total = frames + 2 * self.context_frames
         sizes = [self.block_frames] * (total // self.block_frames)
         if total % self.block_frames:
             sizes.append(total % self.block_frames)
         before = self.context_frames * self.frame_samples + self.margin_samples
-        source = iter(pieces)
+        offset, factor = self.level(loudness)
+        source = (
+            (np.asarray(piece, np.float32) - np.float32(offset)) * np.float32(factor)
+            for piece in pieces
+        )
         buffer = np.zeros(before, np.float32)
         for size in sizes:
             needed = size * self.frame_samples + 2 * self.margin_samples
-            buffer = _filled(buffer, source, needed, gain)
-            yield self.block_inputs(buffer[:needed])
+            buffer = _filled(buffer, source, needed)
+            yield self.block_inputs(buffer[:needed], loudness)
             buffer = buffer[size * self.frame_samples :]
 
 
-def _filled(
-    buffer: FloatArray, source: Iterator[FloatArray], needed: int, gain: float
-) -> FloatArray:
+def _filled(buffer: FloatArray, source: Iterator[FloatArray], needed: int) -> FloatArray:
     """At least `needed` samples: what is there, then from the source, then silence."""
     parts = [buffer]
     have = len(buffer)
@@ -127,7 +145,7 @@ def _filled(
         piece = next(source, None)
         if piece is None:
             piece = np.zeros(needed - have, np.float32)
-        parts.append(np.asarray(piece, np.float32) * np.float32(gain))
+        parts.append(piece)
         have += len(piece)
     return np.concatenate(parts)
 

@@ -23,6 +23,20 @@ LOWEST_DB = -120.0
 
 _ACTIVE_RANGE_DB = 20.0  # Frames this close to the loud ones count as active speech.
 _LARGEST_GAIN_DB = 40.0
+_WINDOWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Statistics over all windows of k samples, a fixed step apart.
+
+    Attributes:
+        mean: (k,) of the samples at each place in the window.
+        covariance: (k, k) of the samples at two places.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +46,16 @@ class Loudness:
     Attributes:
         frames_db: (T,) level of each video frame in dBFS.
         samples: samples in all; the last frame may be a partial one.
+        mean: of all samples.
+        variance: of all samples.
+        windows: where they were asked for.
     """
 
     frames_db: FloatArray
     samples: int
+    mean: float = 0.0
+    variance: float = 0.0
+    windows: Windows | None = None
 
     @property
     def speech_db(self) -> float:
@@ -67,18 +87,31 @@ class Loudness:
         return max(above_room, SILENCE_DB)
 
 
-def measure(pieces: Iterable[FloatArray], frame_samples: int) -> Loudness:
+def measure(
+    pieces: Iterable[FloatArray],
+    frame_samples: int,
+    *,
+    windows: tuple[int, int] | None = None,
+    least_samples: int = 0,
+) -> Loudness:
     """Measure sound that arrives in pieces.
 
     Args:
         pieces: (any,) float samples in [-1, 1].
         frame_samples: samples per video frame.
+        windows: length and step of the windows to measure, in samples; None: no windows.
+        least_samples: in the windows' statistics, shorter sound goes on at its mean up to here.
     """
     levels: list[FloatArray] = []
     rest = np.zeros(0, np.float32)
-    samples = 0
+    samples, total, square = 0, 0.0, 0.0
+    sums = None if windows is None else _WindowSums(*windows)
     for piece in pieces:
         samples += len(piece)
+        total += float(np.sum(piece, dtype=np.float64))
+        square += float(np.sum(np.square(piece, dtype=np.float64)))
+        if sums is not None:
+            sums.add(piece)
         rest = np.concatenate([rest, piece]) if len(rest) else piece
         whole = len(rest) // frame_samples * frame_samples
         if whole:
@@ -86,9 +119,44 @@ def measure(pieces: Iterable[FloatArray], frame_samples: int) -> Loudness:
             rest = rest[whole:]
     if len(rest):
         levels.append(_levels(rest[None]))
+    mean = total / max(samples, 1)
+    if sums is not None:
+        sums.add(np.full(max(0, least_samples - samples), mean, np.float32))
     return Loudness(
-        frames_db=np.concatenate(levels) if levels else np.zeros(0, np.float32), samples=samples
+        frames_db=np.concatenate(levels) if levels else np.zeros(0, np.float32),
+        samples=samples,
+        mean=mean,
+        variance=max(0.0, square / max(samples, 1) - mean**2),
+        windows=None if sums is None else sums.result(),
     )
+
+
+class _WindowSums:
+    """Adds up what `Windows` holds."""
+
+    def __init__(self, length: int, step: int) -> None:
+        assert length >= step
+        self._length, self._step, self._count = length, step, 0
+        self._sum = np.zeros(length)
+        self._products = np.zeros((length, length))
+        self._rest = np.zeros(0, np.float32)
+
+    def add(self, piece: FloatArray) -> None:
+        samples = np.concatenate([self._rest, piece])
+        if len(samples) >= self._length:
+            view = np.lib.stride_tricks.sliding_window_view(samples, self._length)[:: self._step]
+            for first in range(0, len(view), _WINDOWS_AT_ONCE):
+                part = view[first : first + _WINDOWS_AT_ONCE].astype(np.float64)
+                self._sum += part.sum(0)
+                self._products += part.T @ part
+            self._count += len(view)
+            samples = samples[len(view) * self._step :]
+        self._rest = samples
+
+    def result(self) -> Windows:
+        count = max(self._count, 1)
+        mean = self._sum / count
+        return Windows(mean=mean, covariance=self._products / count - np.outer(mean, mean))
 
 
 def _levels(frames: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from pirctl.errors import SettingsError
 from pirctl.settings import SpeechSettings
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
+from pirctl.speech.level import Loudness
 from pirctl.tensors import check_shape
 
 COLUMNS = 4
@@ -59,7 +60,7 @@ class MelEncoder(SpeechEncoder):
         self.norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(_Block(width, reach) for reach in _reaches(self.context_frames))
 
-    def block_inputs(self, sound: FloatArray) -> Tensor:
+    def block_inputs(self, sound: FloatArray, loudness: Loudness) -> Tensor:
         """Log-mel columns, COLUMNS per row: (n, COLUMNS * bands), about zero mean, unit spread."""
         import librosa
 

@@ -4,22 +4,31 @@ The convolutional stack hears 50 times a second; its output is interpolated to o
 frame *before* the feature projection, so the transformer runs at the video's rate.
 Source: Fan et al. 2022 (FaceFormer), section 3.1; Huang et al. 2023 (PIR), section 3.2.
 
-Both families work. Models with a group norm in the first convolution normalise each channel over
-time, models with layer norms each moment over channels. Nothing is ever padded here (a block has
-its exact length and what lies outside the file is heard as silence), so neither family needs
-an attention mask, which the group-norm family could not take.
+Both families work. Sound is normalised over the whole file, as the models' feature extractor does.
+Models with a group norm in the first convolution normalise each channel over time: over the whole
+file too. They hear silence beyond its ends. Models with layer norms take an attention mask, and
+the transformer hears nothing there.
+
+Long sound is heard in overlapping chunks. The convolutions' rows are those of the file in one
+piece to 1e-5 of their spread. The transformer attends to everything that it is given, so the
+features of a window with 64 frames of context on either side are close to those of the file in
+one piece, not equal: to 5 % of their spread (root mean square of a frame) on random weights of up
+to eight layers. 64 frames is how far the positional convolution reaches; with 25 it is 25 to 40 %
+where windows meet.
 """
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pirctl import hub
@@ -28,13 +37,14 @@ from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMi
 from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
+from pirctl.speech.level import Loudness, measure
 from pirctl.tensors import check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MARGIN_FRAMES = 5
-_NORMALISE_EPSILON = 1e-7
+_NORMALISE_EPSILON = 1e-7  # The feature extractor's.
 
 
 class Wav2VecEncoder(SpeechEncoder):
@@ -45,8 +55,9 @@ class Wav2VecEncoder(SpeechEncoder):
 
     Args:
         model: a transformers `Wav2Vec2Model`.
-        normalise: bring each block to zero mean and unit variance, as the model's feature
-            extractor says.
+        normalise: bring the sound to zero mean and unit variance.
+        masked: hide what is outside the file from the transformer; else it hears silence. Both
+            are what the model's feature extractor says.
         settings: the context.
         frame_rate: video frames per second.
         sample_rate_hz: sample rate of the sound.
@@ -56,6 +67,7 @@ class Wav2VecEncoder(SpeechEncoder):
         self,
         model: Any,
         normalise: bool,
+        masked: bool,
         settings: SpeechSettings,
         frame_rate: int,
         sample_rate_hz: int,
@@ -63,6 +75,7 @@ class Wav2VecEncoder(SpeechEncoder):
         super().__init__()
         self.model = model
         self.normalise = normalise
+        self.masked = masked
         self.spec_augment = False
         self.frame_samples = samples_per_frame(sample_rate_hz, frame_rate)
         self.feature_width = model.config.hidden_size
@@ -94,12 +107,16 @@ class Wav2VecEncoder(SpeechEncoder):
 
         config = Wav2Vec2Config.from_dict(dict(architecture["config"]))  # type: ignore[call-overload]
         model = Wav2Vec2Model(config)
-        normalise = bool(architecture["normalise"])
-        return cls(model, normalise, settings, frame_rate, sample_rate_hz)
+        normalise, masked = bool(architecture["normalise"]), bool(architecture["masked"])
+        return cls(model, normalise, masked, settings, frame_rate, sample_rate_hz)
 
     def architecture(self) -> dict[str, object]:
-        """The model's configuration and whether its sound is normalised."""
-        return {"config": self.model.config.to_diff_dict(), "normalise": self.normalise}
+        """The model's configuration and what its feature extractor says."""
+        return {
+            "config": self.model.config.to_diff_dict(),
+            "normalise": self.normalise,
+            "masked": self.masked,
+        }
 
     def train(self, mode: bool = True) -> Wav2VecEncoder:
         """Training mode for everything but the frozen convolutions."""
@@ -107,34 +124,96 @@ class Wav2VecEncoder(SpeechEncoder):
         self.model.feature_extractor.eval()
         return self
 
-    def block_inputs(self, sound: FloatArray) -> Tensor:
+    def measure(self, pieces: Iterable[FloatArray]) -> Loudness:
+        """With the statistics that the group norm needs, of the first convolution's windows."""
+        config = self.model.config
+        windows = None
+        if config.feat_extract_norm == "group":
+            windows = (config.conv_kernel[0], config.conv_stride[0])
+        return measure(
+            pieces, self.frame_samples, windows=windows, least_samples=_receptive_field(config)
+        )
+
+    def level(self, loudness: Loudness) -> tuple[float, float]:
+        """Zero mean and unit variance over the whole file, if the model wants that."""
+        if not self.normalise:
+            return super().level(loudness)
+        return loudness.mean, float((loudness.variance + _NORMALISE_EPSILON) ** -0.5)
+
+    def block_inputs(self, sound: FloatArray, loudness: Loudness) -> Tensor:
         """Convolutional features at the frames' centres: (n, conv width)."""
         frames = (len(sound) - 2 * self.margin_samples) // self.frame_samples
-        samples = torch.from_numpy(sound)
-        if self.normalise:
-            spread = (samples.var(correction=0) + _NORMALISE_EPSILON).sqrt()
-            samples = (samples - samples.mean()) / spread
         length = (frames + 2 * _MARGIN_FRAMES) * self.frame_samples
         start = 2 * self._shift_samples
-        samples = samples[start : start + length].to(self.device())
+        samples = torch.from_numpy(sound[start : start + length]).to(self.device())
         with torch.no_grad():
-            heard = self.model.feature_extractor(samples[None])  # (1, C, n)
-            rows = interpolate(heard, frames + 2 * _MARGIN_FRAMES)[0].T
-        return rows[_MARGIN_FRAMES : _MARGIN_FRAMES + frames].float()
+            heard = self._convolved(samples[None], loudness)  # (1, C, n)
+        step = self.frame_samples / math.prod(self.model.config.conv_stride)
+        centres = (torch.arange(frames) + _MARGIN_FRAMES) * step
+        return interpolate(heard, centres.to(heard.device))[0].T.float()
+
+    def _convolved(self, samples: Tensor, loudness: Loudness) -> Tensor:
+        """Samples (1, S) to what the convolutional stack hears (1, C, n)."""
+        hidden = samples[:, None]
+        for layer in self.model.feature_extractor.conv_layers:
+            norm = getattr(layer, "layer_norm", None)
+            if not isinstance(norm, nn.GroupNorm):
+                hidden = layer(hidden)
+                continue
+            # Its own call would take the mean and variance of this block: of a pause, say, that
+            # it would blow up to the loudness of speech.
+            mean, variance = self._channels(layer.conv, loudness)
+            hidden = functional.batch_norm(
+                layer.conv(hidden), mean, variance, norm.weight, norm.bias, eps=norm.eps
+            )
+            hidden = layer.activation(hidden)
+        return hidden
+
+    def _channels(self, convolution: nn.Conv1d, loudness: Loudness) -> tuple[Tensor, Tensor]:
+        """Mean and variance (C,) of what a convolution makes of the whole file.
+
+        It is linear, so they follow from those of the samples under its window.
+        """
+        assert loudness.windows is not None
+        offset, factor = self.level(loudness)
+        weight = convolution.weight[:, 0].detach().double().cpu().numpy()
+        mean = weight @ (factor * (loudness.windows.mean - offset))
+        if convolution.bias is not None:
+            mean = mean + convolution.bias.detach().double().cpu().numpy()
+        variance = ((weight @ loudness.windows.covariance) * weight).sum(1) * factor**2
+        pair = torch.from_numpy(np.stack([mean, variance.clip(min=0)]))
+        mean_of_channels, variance_of_channels = pair.to(convolution.weight)
+        return mean_of_channels, variance_of_channels
+
+    def _rows(
+        self, pieces: Iterable[FloatArray], frames: int, loudness: Loudness
+    ) -> Iterator[Tensor]:
+        first = -self.context_frames
+        for rows in super()._rows(pieces, frames, loudness):
+            if self.masked:
+                frame = torch.arange(first, first + len(rows), device=rows.device)
+                # A row of zeros stands for nothing heard; no convolution makes one.
+                rows[(frame < 0) | (frame >= frames)] = 0
+            first += len(rows)
+            yield rows
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Rows (B, T + 2 context, conv width) to features (B, T, F)."""
         check_shape("inputs", inputs, None, None, self.input_width)
+        mask = inputs.ne(0).any(-1) if self.masked else None
         projected, _ = self.model.feature_projection(inputs)
         if self.spec_augment:
             projected = self.model._mask_hidden_states(projected)
-        hidden: Tensor = self.model.encoder(projected).last_hidden_state
+        hidden: Tensor = self.model.encoder(projected, attention_mask=mask).last_hidden_state
         return hidden[:, self.context_frames : hidden.shape[1] - self.context_frames]
 
 
-def interpolate(features: Tensor, frames: int) -> Tensor:
-    """Features (B, C, n) to (B, C, frames): linear in time, first on first and last on last."""
-    return functional.interpolate(features, size=frames, mode="linear", align_corners=True)
+def interpolate(features: Tensor, positions: Tensor) -> Tensor:
+    """Features (B, C, n) between whose columns the positions (T,) lie, linearly: (B, C, T)."""
+    before = positions.long().clamp(max=features.shape[-1] - 1)
+    after = (before + 1).clamp(max=features.shape[-1] - 1)
+    share = (positions - before).to(features)
+    return torch.lerp(features[..., before], features[..., after], share)
 
 
 def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int) -> Wav2VecEncoder:
@@ -171,8 +250,8 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
             f"media.sample_rate_hz is {sample_rate_hz}",
             hint=f"--set media.sample_rate_hz={extractor.sampling_rate}",
         )
-    normalise = bool(extractor.do_normalize)
-    return Wav2VecEncoder(model, normalise, settings, frame_rate, sample_rate_hz)
+    normalise, masked = bool(extractor.do_normalize), bool(extractor.return_attention_mask)
+    return Wav2VecEncoder(model, normalise, masked, settings, frame_rate, sample_rate_hz)
 
 
 def _damaged(settings: SpeechSettings, problem: str) -> WeightsCorrupt:
@@ -189,7 +268,11 @@ def _load(folder: Path) -> tuple[Any, Any, list[str]]:
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
     # Safetensors where there are any; some models of the hub are pickles, read without their code.
     model, found = Wav2Vec2Model.from_pretrained(
-        folder, local_files_only=True, weights_only=True, output_loading_info=True
+        folder,
+        local_files_only=True,
+        weights_only=True,
+        output_loading_info=True,
+        dtype=torch.float32,  # Else that of the file, which may be half.
     )
     # Models that were never trained with masks lack the vector that masking puts in.
     return extractor, model, sorted(set(found["missing_keys"]) - {"masked_spec_embed"})

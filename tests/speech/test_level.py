@@ -51,3 +51,32 @@ def test_silence_is_not_amplified() -> None:
 def test_no_sound_at_all_has_a_level_too() -> None:
     loudness = measure([], 640)
     assert (loudness.samples, loudness.gain, loudness.threshold_db) == (0, 1.0, SILENCE_DB)
+
+
+def test_windows_are_measured_over_pieces_of_any_length() -> None:
+    sound = 0.1 + np.random.default_rng(0).standard_normal(5003).astype(np.float32)
+    pieces = [sound[i : i + 37] for i in range(0, 5003, 37)]
+    windows = measure(pieces, 640, windows=(10, 5)).windows
+    assert windows is not None
+    rows = np.stack([sound[i : i + 10] for i in range(0, 5003 - 9, 5)])
+    np.testing.assert_allclose(windows.mean, rows.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(
+        windows.covariance, np.cov(rows, rowvar=False, bias=True), rtol=1e-5, atol=1e-7
+    )
+    assert measure(pieces, 640).windows is None
+
+
+def test_mean_and_variance_are_those_of_all_samples() -> None:
+    sound = 0.1 + np.random.default_rng(0).standard_normal(5003).astype(np.float32)
+    loudness = measure([sound[:100], sound[100:]], 640)
+    assert loudness.mean == pytest.approx(sound.mean(), rel=1e-5)
+    assert loudness.variance == pytest.approx(sound.var(), rel=1e-5)
+
+
+def test_sound_shorter_than_asked_goes_on_at_its_mean() -> None:
+    windows = measure(
+        [np.full(3, 0.5, np.float32)], 640, windows=(10, 5), least_samples=400
+    ).windows
+    assert windows is not None
+    np.testing.assert_allclose(windows.mean, 0.5)
+    np.testing.assert_allclose(windows.covariance, 0, atol=1e-12)

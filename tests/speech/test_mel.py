@@ -11,7 +11,6 @@ import torch
 from pirctl.errors import SettingsError
 from pirctl.settings import SpeechSettings
 from pirctl.speech import SpeechEncoder, build_encoder
-from pirctl.speech.level import measure
 
 SETTINGS = SpeechSettings(encoder="mel", mel_width=16, mel_context_frames=3)
 
@@ -61,7 +60,8 @@ def test_features_do_not_depend_on_sound_beyond_the_context() -> None:
     changed = sound.copy()
     changed[: 10 * 640] *= -0.5  # Quieter and other samples, the gain stays what it is.
     features, other = (
-        torch.cat(list(encoder.stream([piece], 50, 1.0, 50)), 1) for piece in (sound, changed)
+        torch.cat(list(encoder.stream([piece], 50, encoder.measure([sound]), 50)), 1)
+        for piece in (sound, changed)
     )
     # The spectrum of a column reaches 176 samples past its frame, so one frame more.
     torch.testing.assert_close(features[:, 14:], other[:, 14:], rtol=0, atol=1e-6)
@@ -77,8 +77,8 @@ def test_streaming_in_pieces_equals_the_whole(piece_samples: int, window_frames:
     frames = 75
     whole = encoder(encoder.prepare(sound, frames)[None])
     pieces = [sound[i : i + piece_samples] for i in range(0, len(sound), piece_samples)]
-    gain = measure([sound], 640).gain
-    streamed = list(encoder.stream(pieces, frames, gain, window_frames))
+    loudness = encoder.measure([sound])
+    streamed = list(encoder.stream(pieces, frames, loudness, window_frames))
     assert all(chunk.shape[1] <= window_frames for chunk in streamed)
     torch.testing.assert_close(torch.cat(streamed, 1), whole, rtol=1e-5, atol=1e-5)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from pirctl import hub
 from pirctl.catalog import hub_revision
@@ -18,32 +17,37 @@ from pirctl.errors import SettingsError, WeightsCorrupt, WeightsMissing
 from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
 from pirctl.speech import build_encoder
-from pirctl.speech.level import measure
 from pirctl.speech.wav2vec import Wav2VecEncoder, interpolate
 from tests.hostile import write_hostile
 
 FAMILIES = ("group", "layer")
 
 
-def save_model(folder: Path, family: str, *, sampling_rate: int = 16000) -> Path:
+def save_model(
+    folder: Path, family: str, *, sampling_rate: int = 16000, width: int = 16, layers: int = 2
+) -> Path:
     """Save a tiny random model of the `family`, with its feature extractor."""
     import_torchvision()
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
     torch.manual_seed(0)
     config = Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=2,
+        hidden_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=24,
         conv_dim=[8] * 7,
-        num_conv_pos_embeddings=8,
+        num_conv_pos_embeddings=128,  # As in every published model: it reaches 64 frames.
         num_conv_pos_embedding_groups=2,
         feat_extract_norm=family,
         conv_bias=family == "layer",
         do_stable_layer_norm=family == "layer",
     )
-    Wav2Vec2Model(config).save_pretrained(folder)
+    model = Wav2Vec2Model(config)
+    for name, weight in model.named_parameters():
+        if "feature_extractor" in name and "layer_norm" in name:
+            torch.nn.init.normal_(weight, 1.0 if name.endswith("weight") else 0.0, 0.2)
+    model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(
         sampling_rate=sampling_rate, do_normalize=True, return_attention_mask=family == "layer"
     ).save_pretrained(folder)
@@ -67,39 +71,121 @@ def noise(seconds: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     return (0.1 * generator.standard_normal(int(seconds * 16000))).astype(np.float32)
 
 
-@pytest.mark.parametrize("samples", [0, 100, 16000, 17321])
-def test_any_number_of_samples_gives_exactly_the_frames_asked_for(
+def speech(seconds: float) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Noise that is loud and quiet by turns, off zero, with a long pause: no two blocks alike."""
+    time = np.arange(int(seconds * 16000)) / 16000
+    loudness = (0.2 + np.sin(2 * np.pi * time / 1.7) ** 2) * np.where(time % 6 > 4, 1e-3, 1.0)
+    return (0.02 + loudness * noise(seconds)).astype(np.float32)
+
+
+LENGTHS = (0, 1, 9, 399, 400, 401, 639, 640, 641, 16000, 117920)
+
+
+@pytest.mark.parametrize("samples", LENGTHS)
+def test_any_number_of_samples_gives_exactly_the_frames_of_the_sound(
     folder: Path, samples: int
 ) -> None:
     encoder = load(folder)
-    for frames in (1, 25):
-        inputs = encoder.prepare(noise(2)[:samples], frames)
-        assert inputs.shape == (frames + 8, 8)
-        features = encoder(inputs[None])
-        assert features.shape == (1, frames, encoder.feature_width)
-        assert torch.isfinite(features).all()
+    sound = noise(8)[:samples]
+    frames = max(1, -(-samples // 640))
+    inputs = encoder.prepare(sound, frames)
+    assert inputs.shape == (frames + 8, 8)
+    streamed = torch.cat(list(encoder.stream([sound], frames, encoder.measure([sound]), 100)), 1)
+    assert streamed.shape == (1, frames, encoder.feature_width)
+    assert torch.isfinite(streamed).all()
+    assert inputs.abs().max() < 1e3
+    assert encoder.prepare(sound, frames + 7).shape == (frames + 15, 8)
 
 
-def test_features_equal_the_models_own_where_every_second_one_is_a_frame(folder: Path) -> None:
+def rows_of_transformers(folder: Path, sound: np.ndarray, frames: int) -> tuple[Any, torch.Tensor]:
+    """The model as transformers loads it, and its rows of the file in one piece, (1, T, C).
+
+    The convolutions start 120 samples late, after the first one's norm, which every 320 samples
+    puts every second row in the middle of a frame.
+    """
     import_torchvision()
-    from transformers import Wav2Vec2FeatureExtractor
+    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-    encoder = load(folder, context=0)
-    sound = noise(2)
-    margin = encoder.margin_samples
-    around = np.concatenate([np.zeros(margin), sound, np.zeros(margin)]).astype(np.float32)
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(str(folder))
-    values = extractor(around, sampling_rate=16000, return_tensors="pt").input_values
+    values = extractor(sound, sampling_rate=16000, return_tensors="pt").input_values
+    model = Wav2Vec2Model.from_pretrained(folder).eval()
+    first, *others = model.feature_extractor.conv_layers
     with torch.no_grad():
-        # 240 samples: feature 0 is then centred 120 samples later than the first whole frame's
-        # start would have it, in the middle of its frame. Frames begin five frames in.
-        heard = encoder.model.feature_extractor(values[:, 240:])
-        frames = interpolate(heard[:, :, : 2 * 60 - 1], 60)[:, :, 5:55]
-        expected = encoder.model.encoder(
-            encoder.model.feature_projection(frames.transpose(1, 2))[0]
-        ).last_hidden_state
-        features = encoder(encoder.block_inputs(around)[None])
+        heard = first(values[:, None])[:, :, 24:]
+        for layer in others:
+            heard = layer(heard)
+    return model, heard[:, :, : 2 * frames : 2].transpose(1, 2)
+
+
+def test_rows_are_those_of_transformers_for_the_file_in_one_piece(folder: Path) -> None:
+    encoder = load(folder)
+    encoder.block_frames = 60
+    sound, frames = speech(14), 350
+    _, expected = rows_of_transformers(folder, sound, frames)
+    rows = encoder.prepare(sound, frames)[4:-4]
+    # The group norm's variance is of every window here, there of all but the last few.
+    torch.testing.assert_close(rows[None], expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
+
+
+def test_a_masked_model_gives_transformers_own_features_of_the_file(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", "layer")
+    encoder = load(folder, context=64)
+    sound, frames = speech(4), 100
+    model, rows = rows_of_transformers(folder, sound, frames)
+    with torch.no_grad():
+        expected = model.encoder(model.feature_projection(rows)[0]).last_hidden_state
+        features = encoder(encoder.prepare(sound, frames)[None])
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_unmasked_model_hears_silence_beyond_the_file(tmp_path: Path) -> None:
+    encoder = load(save_model(tmp_path / "model", "group"))
+    assert not encoder.masked
+    sound = speech(2)
+    sound -= sound.mean()
+    around = np.concatenate([np.zeros(4 * 640), sound, np.zeros(4 * 640)]).astype(np.float32)
+    loudness = encoder.measure([sound])
+    wide = torch.cat(list(encoder._rows([around], 58, loudness)))[4:-4]
+    torch.testing.assert_close(encoder.prepare(sound, 50), wide, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_outside_the_file_does_not_reach_a_masked_model(tmp_path: Path) -> None:
+    encoder = load(save_model(tmp_path / "model", "layer"))
+    assert encoder.masked
+    inputs = encoder.prepare(speech(2), 50)
+    outside = inputs.eq(0).all(-1)
+    assert outside.tolist() == [True] * 4 + [False] * 50 + [True] * 4
+    with torch.no_grad():
+        together = encoder(torch.stack([inputs[:30], inputs[-30:]]))
+        alone = [encoder(part[None]) for part in (inputs[:30], inputs[-30:])]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_agree_with_the_file_in_one_piece(folder: Path) -> None:
+    encoder = load(folder)
+    sound, frames = speech(13), 325
+    whole = encoder.prepare(sound, frames)
+    encoder.block_frames = 30
+    blocks = encoder.prepare(sound, frames)
+    assert (blocks - whole).abs().max() < 1e-5 * whole.std()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_windows_agree_with_the_file_in_one_piece_to_a_twentieth(
+    tmp_path: Path, family: str
+) -> None:
+    folder = save_model(tmp_path / "model", family, width=64, layers=4)
+    settings = SpeechSettings(encoder="wav2vec2", model=str(folder))
+    encoder = build_encoder(settings, 25, 16000).eval()
+    sound, frames = speech(14), 350
+    with torch.no_grad():
+        whole = encoder(encoder.prepare(sound, frames)[None])[0]
+    pieces = [sound[i : i + 5000] for i in range(0, len(sound), 5000)]
+    stream = encoder.stream(pieces, frames, encoder.measure(pieces), 100)
+    chunked = torch.cat(list(stream), 1)[0]
+    spread = (whole - whole.mean(0)).square().mean().sqrt()
+    error = (chunked - whole).square().mean(1).sqrt() / spread
+    assert error.max() < 0.05
 
 
 def test_a_click_is_heard_in_its_frame(folder: Path) -> None:
@@ -110,20 +196,27 @@ def test_a_click_is_heard_in_its_frame(folder: Path) -> None:
         sound = quiet.copy()
         start = encoder.margin_samples + frame * 640
         sound[start + 310 : start + 330] += 0.5
-        change = (encoder.block_inputs(sound) - encoder.block_inputs(quiet)).abs()
-        # A group norm lets a click change every frame a little, so the median is the yardstick.
-        strength = (change - change.median(0).values).abs().sum(1)
+        loudness = encoder.measure([quiet])
+        change = encoder.block_inputs(sound, loudness) - encoder.block_inputs(quiet, loudness)
+        strength = change.abs().sum(1)
         assert int(strength.argmax()) == frame
+        assert (strength > 1e-6).sum() == 1
 
 
-def test_interpolation_puts_first_on_first_and_last_on_last() -> None:
+def test_interpolation_is_linear_and_holds_the_last_column() -> None:
     features = torch.arange(9.0)[None, None]
-    assert interpolate(features, 5)[0, 0].tolist() == [0, 2, 4, 6, 8]
-    assert interpolate(features, 17)[0, 0, :3].tolist() == [0, 0.5, 1]
-    assert torch.equal(
-        interpolate(features, 7),
-        functional.interpolate(features, 7, mode="linear", align_corners=True),
-    )
+    positions = torch.tensor([0, 2, 2.5, 7.75, 8, 8.5])
+    assert interpolate(features, positions)[0, 0].tolist() == [0, 2, 2.5, 7.75, 8, 8]
+
+
+def test_a_rate_that_does_not_divide_the_features_is_interpolated(folder: Path) -> None:
+    settings = SpeechSettings(encoder="wav2vec2", model=str(folder), wav2vec_context_frames=0)
+    encoder = build_encoder(settings, 20, 16000)
+    sound = speech(6)
+    whole = encoder.prepare(sound, 120)
+    encoder.block_frames = 18  # 45 features: the same 50 moments a second in every block.
+    assert whole.shape == (120, 8)
+    torch.testing.assert_close(encoder.prepare(sound, 120), whole, rtol=1e-4, atol=1e-5)
 
 
 def test_streaming_in_pieces_equals_the_whole(folder: Path) -> None:
@@ -135,7 +228,7 @@ def test_streaming_in_pieces_equals_the_whole(folder: Path) -> None:
     with torch.no_grad():
         whole = torch.cat([encoder(window) for window in windows], 1)
     pieces = [sound[i : i + 1001] for i in range(0, len(sound), 1001)]
-    streamed = torch.cat(list(encoder.stream(pieces, frames, measure([sound], 640).gain, 20)), 1)
+    streamed = torch.cat(list(encoder.stream(pieces, frames, encoder.measure(pieces), 20)), 1)
     torch.testing.assert_close(streamed, whole, rtol=1e-5, atol=1e-5)
 
 
@@ -248,6 +341,40 @@ def test_a_hub_model_is_asked_for_at_its_pinned_revision(
     build_encoder(SpeechSettings(model=name, revision="v2"), 25, 16000)
     build_encoder(SpeechSettings(model="somebody/else"), 25, 16000)
     assert asked == [(name, hub_revision(name)), (name, "v2"), ("somebody/else", "main")]
+
+
+def test_a_model_in_the_hubs_cache_is_loaded_by_its_id(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    cache = tmp_path / "hub"
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    model = cache / "models--somebody--tiny-wav2vec2"
+    shutil.copytree(folder, model / "snapshots" / commit)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    settings = SpeechSettings(model="somebody/tiny-wav2vec2", wav2vec_context_frames=4)
+    by_id = build_encoder(settings, 25, 16000).eval()
+    by_folder, sound = load(folder), noise(1)
+    inputs = by_folder.prepare(sound, 25)
+    assert torch.equal(by_id.prepare(sound, 25), inputs)
+    assert torch.equal(by_id(inputs[None]), by_folder(inputs[None]))
+
+
+def test_a_model_saved_in_half_precision_is_heard_in_full(folder: Path) -> None:
+    import_torchvision()
+    from transformers import Wav2Vec2Model
+
+    Wav2Vec2Model.from_pretrained(folder).half().save_pretrained(folder)
+    encoder = load(folder)
+    assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
+    architecture = json.loads(json.dumps(encoder.architecture()))
+    other = build_encoder(SpeechSettings(wav2vec_context_frames=4), 25, 16000, architecture)
+    assert {weight.dtype for weight in other.parameters()} == {torch.float32}
+    assert torch.isfinite(encoder(encoder.prepare(noise(1), 25)[None])).all()
 
 
 def test_a_truncated_weights_file_is_called_corrupt(tmp_path: Path) -> None:
