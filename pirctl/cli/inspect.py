@@ -53,8 +53,10 @@ def inspect(
             return
         print_result(drawn.picture)
         if not quiet:
-            what = "the implicit face" if drawn.drawn_with == "face" else "the mesh"
-            print_message(f"rest and {len(drawn.axes)} axes at full strength, {what}")
+            what = "the mesh"
+            if drawn.drawn_with == "face":
+                what = "the implicit face; in percent, how much of an axis it has learnt to show"
+            print_message(f"rest and {len(drawn.shares)} axes at full strength, {what}")
         return
     with show_progress(quiet) as on_progress:
         report = pipeline.inspect(found, on_progress=on_progress)

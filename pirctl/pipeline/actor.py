@@ -13,6 +13,7 @@ from pirctl.device import select_device
 from pirctl.face.masks import MaskPainter
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.pipeline.expression import mouth_axes, speech_expression
+from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.painter import Painter
 from pirctl.pipeline.poses import rest_expression
 from pirctl.settings import Settings
@@ -40,6 +41,7 @@ class Actor:
         express: turns a sound file into expressions.
         axis_names: names of the expression axes, in their order.
         mouth_axes: indices of the expression axes that speech moves.
+        own: what the person's own expressions can say.
         training_frames: frames at the start of the clip that training has seen.
     """
 
@@ -49,6 +51,7 @@ class Actor:
     express: Express
     axis_names: tuple[str, ...]
     mouth_axes: tuple[int, ...]
+    own: OwnExpressions
     training_frames: int
 
     @property
@@ -93,5 +96,6 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         express=lambda path: speech_expression(path, audio, track.z_id, rest),
         axis_names=model.expression_names,
         mouth_axes=mouth_axes(model.expression_names),
+        own=OwnExpressions(track, model, training_frames),
         training_frames=training_frames,
     )

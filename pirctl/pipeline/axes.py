@@ -1,7 +1,7 @@
 """A target's face under each of its expression axes: what the readable parameters do.
 
-Drawn with the implicit face when its stage is trained, which shows what has been learnt of each
-axis; else with the mesh of the face model, which shows what the axis means.
+Drawn with the implicit face when its stage is trained, as far as the person's own expressions can
+say an axis; else with the mesh of the face model, which shows what the axis means.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pirctl.face.draw import Image, contact_sheet, draw_text, fit_into_square, w
 from pirctl.face.model import FaceModel
 from pirctl.face.shade import draw_surface
 from pirctl.networks.inference import default_precision, prepare_inference
+from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.poses import Poses, choose_section, poses_of, rest_expression
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.target import Target
@@ -45,19 +46,21 @@ class AxesReport:
 
     Attributes:
         picture: the sheet: the rest, then every axis.
-        axes: names of the axes, in the order of the sheet.
+        shares: name of each axis, in the order of the sheet, to how much of it the person's own
+            expressions can say, from 0 to about 1: what the trained networks can paint.
         drawn_with: `face`, the trained implicit face, or `mesh`.
     """
 
     picture: Path
-    axes: tuple[str, ...]
+    shares: dict[str, float]
     drawn_with: Literal["face", "mesh"]
 
     def to_mapping(self) -> dict[str, Any]:
         """For `--json`."""
         return {
             "pictures": [str(self.picture)],
-            "axes": list(self.axes),
+            "axes": list(self.shares),
+            "shares": self.shares,
             "drawn_with": self.drawn_with,
         }
 
@@ -77,6 +80,7 @@ def inspect_axes(
         CheckpointError: the face stage is damaged.
     """
     model, track = load_target_model(target), target.track()
+    own = OwnExpressions(track, model)
     number = choose_section(track, "still").first
     poses = poses_of(track, [number], "cpu")
     trained = has_checkpoint(target.stage_folder("face") / "checkpoint")
@@ -85,17 +89,21 @@ def inspect_axes(
     else:
         draw = _mesh_drawer(model, poses, target.about.size_px)
     cut = _around_face(model, poses, target.about.size_px)
-    pictures = []
     strength = 1.0 if model.has_named_axes else DEVIATIONS
-    shown = list(_shown(model, rest_expression(track), strength))
+    rest = rest_expression(track)
+    shown = list(_shown(model, rest, strength))
+    shares = {name: own.share(axis) for axis, name in enumerate(model.expression_names)}
+    pictures = []
     for done, (name, z_exp) in enumerate(shown, 1):
-        pictures.append(draw_text(fit_into_square(cut(draw(z_exp)), SIDE_PX), name))
+        caption = f"{name} {100 * shares[name]:.0f} %" if name in shares else name
+        painted = rest + own.say_change(z_exp - rest) if trained else z_exp
+        pictures.append(draw_text(fit_into_square(cut(draw(painted)), SIDE_PX), caption))
         on_progress(Progress(step="drawing axes", done=done, total=len(shown), unit="faces"))
     path = target.folder / "inspect" / "axes.png"
     rows = [pictures[i : i + COLUMNS] for i in range(0, len(pictures), COLUMNS)]
     write_image(path, contact_sheet(rows, side_px=SIDE_PX))
     drawn_with: Literal["face", "mesh"] = "face" if trained else "mesh"
-    return AxesReport(picture=path, axes=model.expression_names, drawn_with=drawn_with)
+    return AxesReport(picture=path, shares=shares, drawn_with=drawn_with)
 
 
 def _around_face(model: FaceModel, poses: Poses, size_px: int) -> Callable[[Image], Image]:

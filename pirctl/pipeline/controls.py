@@ -3,7 +3,8 @@
 The expression of a frame comes from the video (eyes, brows) and from the speech or a driving
 video (mouth). Then, in this order: curves from a file replace the axes they name, gains and
 offsets change what is there, and everything is held in the range of the axis. What is written
-with `--export-expression` is the result, so reading it back changes nothing.
+with `--export-expression` is the result, so reading it back changes nothing. What is painted of a
+change is what the person's own expressions can say of it (`own`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pirctl.face.model import ARKIT_SET, find_axis
 from pirctl.face.solve import DEVIATIONS
 from pirctl.pipeline.curves import Curves
 from pirctl.pipeline.expression import mouth_axes
+from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.poses import Pose
 from pirctl.settings import MaskSettings
 from pirctl.target import Track
@@ -33,7 +35,8 @@ UpperFace = Literal["video", "speech"]
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _GAIN = re.compile(rf"\s*([^=\s]+)\s*=\s*([+-]?{_NUMBER})\s*(?:([+-])\s*({_NUMBER}))?\s*")
 
-_DRIVEN_SLACK = 0.1  # of the range of an axis
+HARDLY = 0.3
+"""An axis of which the person's own expressions can say less than this is told as hardly shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +149,20 @@ def notes_on_axes(controls: Controls, names: Sequence[str], mask: MaskSettings) 
     )
 
 
+def notes_on_own(controls: Controls, names: Sequence[str], own: OwnExpressions) -> tuple[str, ...]:
+    """What to tell a user who asks for what this person never does."""
+    axes = [gain.axis for gain in controls.gains]
+    if controls.curves is not None and len(controls.curves.knots) < len(names):
+        axes += controls.curves.knots  # A table with every axis in it was most likely exported.
+    hardly = [axis for axis in dict.fromkeys(axes) if own.share(list(names).index(axis)) < HARDLY]
+    if not hardly:
+        return ()
+    return (
+        f"{', '.join(hardly)}: hardly shown, for this person's own video hardly does it and the "
+        "networks have not learnt it; pirctl inspect --axes draws what they have",
+    )
+
+
 class ExpressionEditor:
     """Applies controls to a stream of expressions, frame after frame.
 
@@ -155,8 +172,8 @@ class ExpressionEditor:
         limits: see `expression_range`.
         frame_rate: frames per second of the stream.
         record: is given every edited chunk (t, E).
-        driven: indices of axes that come from a driving video: it is told as well when they are
-            well out of range.
+        say_change: turns the change (t, E) that was made into the one that is painted; None
+            paints it as it is.
     """
 
     def __init__(
@@ -167,22 +184,19 @@ class ExpressionEditor:
         frame_rate: int,
         *,
         record: Callable[[FloatArray], None] | None = None,
-        driven: Sequence[int] = (),
+        say_change: Callable[[FloatArray], FloatArray] | None = None,
     ) -> None:
         self._names = tuple(names)
         self._low, self._high = limits
         self._rate = frame_rate
         self._record = record
+        self._say_change = say_change
         index = {name: number for number, name in enumerate(self._names)}
         self._gains = [(index[gain.axis], gain) for gain in controls.gains]
         curves = controls.curves
         self._curves = [] if curves is None else [(index[name], name) for name in curves.knots]
         self._table = curves
-        edited = {index[name] for name in controls.edited_axes}
-        self._told = sorted(edited | set(driven))
-        # Another face's numbers are a little off everywhere; only more than that is told.
-        self._slack = _DRIVEN_SLACK * (self._high - self._low)
-        self._slack[sorted(edited)] = 0
+        self._told = sorted(index[name] for name in controls.edited_axes)
         self._outside = np.zeros(len(self._names), np.int64)
         self.done = 0
 
@@ -197,17 +211,19 @@ class ExpressionEditor:
                 edited[:, axis] = self._table.at(name, times_s).astype(np.float32)
         for axis, gain in self._gains:
             edited[:, axis] = edited[:, axis] * gain.gain + gain.offset
-        low, high = self._low - self._slack, self._high + self._slack
-        self._outside += ((edited < low) | (edited > high)).sum(axis=0)
+        self._outside += ((edited < self._low) | (edited > self._high)).sum(axis=0)
         held = np.clip(edited, self._low, self._high).astype(np.float32)
         self.done += len(held)
         if self._record is not None:
             self._record(held)
-        return held
+        if self._say_change is None:
+            return held
+        # Where nothing is changed, not a bit is: a table that was exported gives the same frames.
+        return z_exp + self._say_change(held - z_exp)
 
     @property
     def clamped(self) -> dict[str, int]:
-        """Per axis that was edited or driven, in how many frames it was out of its range."""
+        """Per axis that was edited, in how many frames it was out of its range."""
         return {self._names[axis]: int(n) for axis in self._told if (n := self._outside[axis])}
 
     def range_of(self, name: str) -> tuple[float, float]:

@@ -3,8 +3,8 @@
 The driving video is fitted with the target's own face model. What is carried over is how far its
 expression is from its own rest (the median of its frames with the mouth most closed), added to the
 target's rest: a fit puts a part of a person's looks into their expression, and that part stays
-with its owner. The networks have seen the target's own expressions only, so it is said with these:
-the most likely of them that looks the same. Identity, pose and camera of the driver are not used.
+with its owner. It is said with the target's own expressions (`own`). Identity, pose and camera of
+the driver are not used.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from pirctl.errors import MediaError
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
-from pirctl.face.model import FaceModel
-from pirctl.face.solve import EFFECTIVE_POINTS
 from pirctl.face.track import FaceDetector
 from pirctl.media import MediaInfo, probe
 from pirctl.pipeline.observers import choose_detector
+from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.parts import fit_source
 from pirctl.pipeline.poses import rest_expression
 from pirctl.pipeline.reuse import Previous, Source
@@ -33,12 +32,6 @@ from pirctl.target import Target, Track
 from pirctl.training.loading import load_target_model
 
 FloatArray = NDArray[np.float32]
-
-LIKENESS_DM = 0.05
-"""How far from the driver's face the target's may be at a point, standard deviation."""
-LIP_LIKENESS_DM = 0.01
-"""The same for the distance between the lips: whether a mouth is shut is seen at once."""
-_INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))  # of the 68 points, upper and lower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +56,7 @@ class DrivingExpression:
     """What the person in the driving video does.
 
     Attributes:
-        z_exp: (T, E) said with the target's expressions, one row per frame of the result.
+        z_exp: (T, E) said with the target's own expressions, one row per frame of the result.
         held_frames: numbers of the frames without a usable face; they repeat the last one with.
         damage: what is wrong with the video file, if anything.
     """
@@ -129,8 +122,9 @@ def driving_expression(
             stack.enter_context(closing(detector))
         track = fit_source(work, points, detector)
     own = target.track()
+    z_exp = carry_over(track) + rest_expression(own)
     return DrivingExpression(
-        z_exp=say_with_own(carry_over(track) + rest_expression(own), own, model),
+        z_exp=OwnExpressions(own, model).say(z_exp),
         held_frames=tuple(int(number) for number in np.flatnonzero(~track.valid)),
         damage=tuple(work.damage),
     )
@@ -143,36 +137,3 @@ def carry_over(track: Track) -> FloatArray:
     last = np.searchsorted(usable, np.arange(track.frames), side="right") - 1
     held = usable[np.maximum(last, 0)]  # Before the first usable frame: that one.
     return np.ascontiguousarray(relative[held], dtype=np.float32)
-
-
-def say_with_own(z_exp: FloatArray, own: Track, model: FaceModel) -> FloatArray:
-    """The most likely expressions of a person that look like the given ones.
-
-    Likely is what is near the person's own expressions, taken as normally distributed; alike are
-    the face's points and, more strictly, the distances between the lips.
-
-    Args:
-        z_exp: (T, E) any expressions.
-        own: the person's track.
-        model: the face model of both.
-
-    Returns:
-        (T, E). An expression of the person's own nearly stays as it is.
-
-    Source: Bishop 2006, eqs. 2.116 and 2.117 (the mean of a Gaussian given a linear observation).
-    """
-    shown = own.z_exp[own.valid].astype(np.float64)
-    mean = shown.mean(0)
-    covariance = (shown - mean).T @ (shown - mean) / len(shown)
-    axes = model.expression_basis.double().numpy()  # (E, V, 3)
-    upper, lower = (
-        model.landmarks_68[[pair[side] for pair in _INNER_LIP_PAIRS]].numpy() for side in (0, 1)
-    )
-    points = axes.reshape(len(axes), -1)
-    lips = (axes[:, upper] - axes[:, lower]).reshape(len(axes), -1)
-    # Neighbouring points move together, so that all of them are worth as few as in the fit.
-    weight = EFFECTIVE_POINTS / axes.shape[1] / LIKENESS_DM**2
-    look = weight * points @ points.T + lips @ lips.T / LIP_LIKENESS_DM**2
-    follow = np.linalg.solve(np.eye(len(axes)) + covariance @ look, covariance @ look)
-    said: FloatArray = (mean + (z_exp - mean) @ follow.T).astype(np.float32)
-    return said

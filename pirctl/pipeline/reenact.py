@@ -33,6 +33,7 @@ from pirctl.pipeline.controls import (
     expression_range,
     notes_on_axes,
     notes_on_mask,
+    notes_on_own,
 )
 from pirctl.pipeline.curves import write_curves
 from pirctl.pipeline.drive import (
@@ -73,7 +74,7 @@ class ReenactReport:
             face in the footage.
         held_frames: numbers of the frames without a usable face in the driving video; they show
             the last expression before.
-        clamped: per edited or driven axis, the frames in which it was out of its range, and the
+        clamped: per edited axis, the frames in which it was out of its range, and the
             least and most of that range.
         notes: what else the user should know.
         expression_path: the table of what was shown, if it was asked for.
@@ -172,7 +173,7 @@ def reenact(
             expression_range(actor.track, actor.axis_names),
             rate,
             record=record,
-            driven=_moved_axes(actor, controls) if driving is not None else (),
+            say_change=actor.own.say_change,
         )
         job = _Job(
             actor=actor,
@@ -197,6 +198,7 @@ def reenact(
         notes=(
             *notes_on_axes(controls, actor.axis_names, actor.settings.mask),
             *notes_on_mask(controls, actor.axis_names, actor.settings.mask),
+            *notes_on_own(controls, actor.axis_names, actor.own),
             *(() if driving is None else driving.damage),
         ),
         expression_path=export,

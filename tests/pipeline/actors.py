@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pirctl.face.model import load_face_model
 from pirctl.media.sound import sound_duration_s, write_sound
 from pirctl.media.video import VideoWriter
 from pirctl.pipeline.actor import Actor
+from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.painter import Painter
 from pirctl.settings import MediaSettings, Settings, TrainSettings
 from pirctl.target import Target, TargetAbout, Track
@@ -100,6 +103,13 @@ def jaw_curve(path: Path) -> Iterator[np.ndarray]:
         yield chunk
 
 
+def own_expressions(track: Track) -> OwnExpressions:
+    """What the person of a track can say, on a model with as few axes."""
+    whole = load_face_model()
+    basis = whole.expression_basis[[whole.axis(name) for name in NAMES]]
+    return OwnExpressions(track, replace(whole, expression_basis=basis, expression_names=NAMES))
+
+
 def make_actor(target: Target, *, training_frames: int | None = None) -> Actor:
     """An actor of that target whose mouth has one axis, the jaw."""
     track = target.track()
@@ -114,5 +124,6 @@ def make_actor(target: Target, *, training_frames: int | None = None) -> Actor:
         express=jaw_curve,
         axis_names=NAMES,
         mouth_axes=(JAW,),
+        own=own_expressions(track),
         training_frames=track.frames if training_frames is None else training_frames,
     )

@@ -16,6 +16,7 @@ from pirctl.face.model import FaceModel
 from pirctl.media.sound import read_sound, write_sound
 from pirctl.media.video import VideoWriter
 from pirctl.pipeline.actor import Actor
+from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.painter import Painter
 from pirctl.settings import MediaSettings, Settings
 from pirctl.target import Target, TargetAbout, Track
@@ -126,5 +127,6 @@ def make_actor(target: Target, model: FaceModel, training_frames: int) -> Actor:
         express=express,
         axis_names=model.expression_names,
         mouth_axes=(jaw,),
+        own=OwnExpressions(track, model),
         training_frames=training_frames,
     )

@@ -30,12 +30,12 @@ def test_every_axis_has_a_face_of_its_own_drawn_as_a_mesh(tmp_path: Path) -> Non
     reports: list[Progress] = []
     report = inspect_axes(target, on_progress=reports.append)
     assert report.picture == target.folder / "inspect" / "axes.png"
-    assert (report.drawn_with, report.axes) == ("mesh", model.expression_names)
+    assert (report.drawn_with, tuple(report.shares)) == ("mesh", model.expression_names)
     assert reports[-1].done == reports[-1].total == 53
     sheet = cv2.imread(str(report.picture))
     assert sheet.shape[1] == COLUMNS * (SIDE_PX + 4) - 4
     rest = cell(sheet, 0)
-    moved = {name: cell(sheet, 1 + axis) != rest for axis, name in enumerate(report.axes)}
+    moved = {name: cell(sheet, 1 + axis) != rest for axis, name in enumerate(report.shares)}
     assert all(change.any() for change in moved.values())
     # The jaw changes the lower half, a brow the upper one.
     half = rest.shape[0] // 2

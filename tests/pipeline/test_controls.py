@@ -107,17 +107,24 @@ def test_a_table_that_was_written_at_the_end_of_a_range_is_not_told_as_held(
     assert editor.clamped == {}
 
 
-def test_only_axes_that_were_edited_or_driven_are_told_as_held() -> None:
+def test_only_axes_that_were_edited_are_told_as_held() -> None:
     beyond = np.full((2, 4), 7, np.float32)
     assert edited(Controls(), beyond)[1] == {}
     assert edited(Controls(gains=(Gain(axis="jawOpen", gain=1),)), beyond)[1] == {"jawOpen": 2}
-    editor = ExpressionEditor(Controls(), NAMES, LIMITS, 25, driven=(0, 1))
-    editor(beyond)
-    assert editor.clamped == {"jawOpen": 2, "mouthSmileLeft": 2}
-    # A little beyond is held as well, but not worth a word.
-    np.testing.assert_array_equal(editor(np.full((1, 4), -0.05, np.float32))[0, 1:], 0)
-    assert editor.clamped == {"jawOpen": 2, "mouthSmileLeft": 2}
-    assert editor.range_of("jawOpen") == (-0.25, 1.5)
+    assert ExpressionEditor(Controls(), NAMES, LIMITS, 25).range_of("jawOpen") == (-0.25, 1.5)
+
+
+def test_only_the_change_is_said_with_the_persons_own_and_the_table_keeps_what_was_asked() -> None:
+    z_exp = np.random.default_rng(2).uniform(0, 1, (5, 4)).astype(np.float32)
+    recorded: list[np.ndarray] = []
+    editor = ExpressionEditor(
+        Controls(gains=(Gain(axis="jawOpen", gain=0.5),)), NAMES, LIMITS, 25,
+        record=recorded.append, say_change=lambda change: change / 2,
+    )  # fmt: skip
+    painted = editor(z_exp)
+    np.testing.assert_array_equal(recorded[0][:, 0], z_exp[:, 0] / 2)
+    np.testing.assert_allclose(painted[:, 0], 0.75 * z_exp[:, 0], rtol=1e-6)
+    np.testing.assert_array_equal(painted[:, 1:], z_exp[:, 1:])
 
 
 def test_the_limits_are_rest_to_full_strength_or_what_the_person_shows(tmp_path: Path) -> None:
