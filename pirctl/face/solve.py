@@ -7,14 +7,13 @@ Gauss-Newton with a little damping. Spaces and units as in `camera`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.linalg import solveh_banded
 from torch import Tensor
 
+from pirctl.face.banded import acceleration, solve_banded, times
 from pirctl.face.camera import (
     head_angles,
     intrinsics,
@@ -320,7 +319,7 @@ def solve_frames(
     spread = [ROTATION_ACCELERATION] * 3 + [*TRANSLATION_ACCELERATION]
     spread += [problem.scale.acceleration] * (width - POSE)
     stiffness = problem.settings.smoothness / torch.tensor(spread, dtype=torch.float64) ** 2
-    laplacian = _acceleration(tied)
+    laplacian = acceleration(tied)
     for _ in range(iterations):
         H, g = [], []
         for first in range(0, len(points), BLOCK_FRAMES):
@@ -336,63 +335,7 @@ def solve_frames(
         # Rotations as vectors from one reference: near enough to additive for a smoothness term.
         turns = vector_from_rotation(state.R @ state.R[len(left) // 2].T)
         track = torch.cat([turns, state.t, state.z_exp], dim=1).double()
-        right -= stiffness * _times(laplacian, track)
-        step = _solve_banded(left + torch.diag_embed(extra), laplacian, stiffness, right)
+        right -= stiffness * times(laplacian, track)
+        step = solve_banded(left + torch.diag_embed(extra), laplacian, stiffness, right)
         state = _moved(state, step.float())
     return state
-
-
-def _acceleration(tied: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Diagonals 0, 1 and 2 of D^T D, D the second differences over the tied triples."""
-    frames = len(tied) + 2
-    on = tied.double()
-    main, first, second = (torch.zeros(frames - k, dtype=torch.float64) for k in range(3))
-    for shift, weight in ((0, 1.0), (1, 4.0), (2, 1.0)):
-        main[shift : shift + len(on)] += weight * on
-    for shift in (0, 1):
-        first[shift : shift + len(on)] -= 2 * on
-    second += on
-    return main, first, second
-
-
-def _times(bands: Sequence[Tensor], track: Tensor) -> Tensor:
-    """The symmetric banded matrix times (T, N)."""
-    product = bands[0][: len(track), None] * track
-    for shift, band in enumerate(bands[1:], start=1):
-        if shift >= len(track):
-            break
-        product[:-shift] += band[:, None] * track[shift:]
-        product[shift:] += band[:, None] * track[:-shift]
-    return product
-
-
-def _solve_banded(
-    blocks: Tensor, bands: Sequence[Tensor], stiffness: Tensor, right: Tensor
-) -> Tensor:
-    """Solve (blockdiag(blocks) + bands x diag(stiffness)) x = right.
-
-    Frame-major, the matrix is banded with a half width of two frames: a banded Cholesky is exact
-    and linear in time.
-
-    Args:
-        blocks: (T, N, N) symmetric positive definite.
-        bands: diagonals (T,), (T - 1,), (T - 2,) of the coupling in time.
-        stiffness: (N,).
-        right: (T, N).
-
-    Returns:
-        (T, N).
-    """
-    frames, width = right.shape
-    lower = np.zeros((2 * width + 1, frames, width))
-    for offset in range(width):
-        lower[offset, :, : width - offset] = blocks.diagonal(-offset, 1, 2).numpy()
-    for distance, band in enumerate(bands[:frames]):
-        lower[distance * width, : frames - distance] += (
-            band[: frames - distance, None] * stiffness
-        ).numpy()
-    solution = solveh_banded(
-        lower.reshape(2 * width + 1, -1), right.reshape(-1).numpy(), lower=True,
-        overwrite_ab=True, check_finite=False,
-    )  # fmt: skip
-    return torch.from_numpy(solution).reshape(frames, width)

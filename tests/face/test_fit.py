@@ -24,7 +24,6 @@ from pirctl.face.fit import ClipFit, fit_clip
 from pirctl.face.landmarks import LANDMARKS_68, landmarks_68_from_98
 from pirctl.face.measure import measure
 from pirctl.face.model import FaceModel, read_face_model
-from pirctl.face.solve import _acceleration, _solve_banded
 from pirctl.progress import Progress
 from pirctl.settings import FitSettings
 from tests.face.basel import basel_like
@@ -174,23 +173,6 @@ def test_wrong_shapes_are_named(model: FaceModel) -> None:
         fit_clip(np.ones((3, 5, 2)), np.ones(3, bool), model, SIZE_PX)
     with pytest.raises(ValueError, match="valid: expected shape"):
         fit_clip(np.ones((3, 468, 2)), np.ones(4, bool), model, SIZE_PX)
-
-
-def test_the_banded_solver_matches_a_dense_one() -> None:
-    generator = torch.Generator().manual_seed(0)
-    frames, width = 7, 4
-    root = torch.randn(frames, width, width, generator=generator, dtype=torch.float64)
-    blocks = root @ root.transpose(1, 2) + torch.eye(width, dtype=torch.float64)
-    stiffness = torch.rand(width, generator=generator, dtype=torch.float64)
-    right = torch.randn(frames, width, generator=generator, dtype=torch.float64)
-    tied = torch.tensor([True, True, False, True, True])
-    D = torch.zeros(5, frames, dtype=torch.float64)
-    for i in range(5):
-        D[i, i : i + 3] = torch.tensor([1.0, -2, 1]) * tied[i]
-    dense = torch.block_diag(*blocks) + torch.kron(D.T @ D, torch.diag(stiffness))
-    expected = torch.linalg.solve(dense, right.reshape(-1)).reshape(frames, width)
-    found = _solve_banded(blocks, _acceleration(tied), stiffness, right)
-    assert torch.allclose(found, expected, atol=1e-9)
 
 
 def test_fitting_twice_gives_the_same(model: FaceModel) -> None:
