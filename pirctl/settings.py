@@ -225,6 +225,12 @@ class DiscriminatorSettings:
             raise ValueError(f"lr_multiplier is {self.lr_multiplier}, it must be in (0, 1]")
 
 
+Vgg16Layer = Literal[
+    "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
+    "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """Weights of the losses; the paper's are all 1. A weight of 0 leaves the term out."""
@@ -233,8 +239,8 @@ class LossSettings:
     """Weight of the squared pixel error."""
     perceptual: float = 1.0
     """Weight of the VGG16 feature error; needs the VGG16 weights unless 0."""
-    perceptual_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-    """VGG16 layers compared."""
+    perceptual_layers: tuple[Vgg16Layer, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    """VGG16 layers compared, Johnson et al.'s four; after the ReLU, `relu1_1` to `relu5_3`."""
     feature_matching: float = 1.0
     """Weight of the discriminator feature error (renderer stage)."""
     adversarial: float = 1.0
@@ -251,6 +257,8 @@ class LossSettings:
         _at_least(self, 0, "photometric", "perceptual", "feature_matching", "adversarial")
         _at_least(self, 0, "small_picture", "adversary_from")
         _at_least(self, 1, "mouth_emphasis")
+        if not self.perceptual_layers:
+            raise ValueError("perceptual_layers is empty; perceptual=0 leaves the term out")
 
 
 @dataclass(frozen=True, kw_only=True)

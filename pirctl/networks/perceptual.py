@@ -50,13 +50,13 @@ class PerceptualLoss(nn.Module):
 
         Raises:
             WeightsCorrupt: the file is not a VGG16 state dict.
-            ValueError: an unknown layer.
+            ValueError: an unknown layer, which the settings let nobody ask for.
         """
         super().__init__()
         known = vgg16_layers()
         unknown = [name for name in layers if name not in known]
         if unknown or not layers:
-            raise ValueError(f"loss.perceptual_layers {unknown}: must be among {', '.join(known)}")
+            raise ValueError(f"layers {unknown}: must be among {', '.join(known)}")
         self.compared = frozenset(layers)
         names = list(known)
         self.names = names[: max(names.index(name) for name in layers) + 1]

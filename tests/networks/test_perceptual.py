@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 
+from pirctl.config import load
 from pirctl.errors import WeightsCorrupt
+from pirctl.face.compat import import_torchvision
 from pirctl.networks.perceptual import PerceptualLoss, vgg16_layers
+from pirctl.settings import LossSettings, Vgg16Layer
+from pirctl.training import stages
 
 JOHNSON = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
@@ -27,39 +33,61 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def plain_vgg16(state: dict[str, torch.Tensor]) -> nn.Sequential:
-    """Torchvision's `features`, from its published configuration."""
-    layers: list[nn.Module] = []
-    inputs = 3
-    for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
-        if width:
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
-            inputs = width
-        else:
-            layers.append(nn.MaxPool2d(2))
-    features = nn.Sequential(*layers)
+def torchvisions(state: dict[str, torch.Tensor]) -> nn.Sequential:
+    """Torchvision's own `features` of VGG16."""
+    import_torchvision()
+    from torchvision.models import vgg
+
+    features: nn.Sequential = vgg.make_layers(vgg.cfgs["D"])
     wanted = {name[9:]: value for name, value in state.items() if name.startswith("features.")}
     features.load_state_dict(wanted)
     return features
 
 
-def test_features_are_those_of_torchvisions_layers(weights: Path) -> None:
-    loss = PerceptualLoss(weights, JOHNSON)
+# Where torchvision has them: after each ReLU.
+PLACES = {
+    "relu1_1": 1, "relu1_2": 3, "relu2_1": 6, "relu2_2": 8, "relu3_1": 11, "relu3_2": 13,
+    "relu3_3": 15, "relu4_1": 18, "relu4_2": 20, "relu4_3": 22, "relu5_1": 25, "relu5_2": 27,
+    "relu5_3": 29,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layers", [JOHNSON, tuple(PLACES), ("relu5_3",)])
+def test_features_are_those_of_torchvisions_layers(weights: Path, layers: tuple[str, ...]) -> None:
+    loss = PerceptualLoss(weights, layers)
     image = torch.rand(1, 3, 32, 32) * 2 - 1
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     x = ((image + 1) / 2 - mean) / deviation
-    features = plain_vgg16(torch.load(weights, weights_only=True))
+    features = torchvisions(torch.load(weights, weights_only=True))
     expected = []
     with torch.no_grad():
         for index, layer in enumerate(features):
             x = layer(x)
-            if index in (3, 8, 15, 22):
-                expected.append(x)
+            if index in [PLACES[name] for name in layers]:
+                expected.append(x.clone())  # Pooling aside, torchvision works in place.
     found = loss.extract(image)
     assert [a.shape for a in found] == [a.shape for a in expected]
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_the_settings_offer_the_layers_there_are_and_johnsons_by_default() -> None:
+    assert get_args(Vgg16Layer) == tuple(vgg16_layers()) == tuple(PLACES)
+    assert LossSettings().perceptual_layers == JOHNSON
+
+
+def test_the_layers_of_the_settings_are_those_that_training_compares(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "find_weights", lambda name: weights)
+    chosen = ["loss.perceptual=1", "loss.perceptual_layers=[relu1_1, relu2_1]"]
+    job: Any = SimpleNamespace(settings=load("tiny", chosen), device="cpu")
+    loss = stages._perceptual(job)
+    assert loss is not None
+    assert [feature.shape[1] for feature in loss.extract(torch.zeros(1, 3, 16, 16))] == [64, 128]
+    job = SimpleNamespace(settings=load("tiny", ["loss.perceptual=0"]), device="cpu")
+    assert stages._perceptual(job) is None
 
 
 def test_loss_is_the_sum_of_mean_squared_differences(weights: Path) -> None:
