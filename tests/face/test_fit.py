@@ -12,6 +12,7 @@ import torch
 
 from pirctl.errors import FaceNotFound
 from pirctl.face import fit as fit_module
+from pirctl.face.build.measure import measure
 from pirctl.face.camera import (
     FLIP,
     intrinsics,
@@ -22,7 +23,6 @@ from pirctl.face.camera import (
 )
 from pirctl.face.fit import ClipFit, fit_clip
 from pirctl.face.landmarks import LANDMARKS_68, landmarks_68_from_98
-from pirctl.face.measure import measure
 from pirctl.face.model import FaceModel, read_face_model
 from pirctl.progress import Progress
 from pirctl.settings import FitSettings

@@ -9,7 +9,7 @@ import torch
 
 from pirctl.errors import PirctlError, WeightsCorrupt
 from pirctl.face import landmarks as mesh
-from pirctl.face.axes import MIRROR_NAMES
+from pirctl.face.build.axes import MIRROR_NAMES
 from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model, write_face_model
 
 FILE = Path(__file__).parents[2] / "models" / "face" / "generic.safetensors"

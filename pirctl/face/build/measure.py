@@ -1,6 +1,6 @@
 """Measure people in clips, to build the bundled face model from: points and named strengths.
 
-Used by `build` only. What is measured is kept in the user's own cache folder, never with the model.
+What is measured is kept in the user's own cache folder, never with the model.
 """
 
 from __future__ import annotations

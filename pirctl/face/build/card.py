@@ -1,6 +1,6 @@
 """The card of the bundled face model: what it is, and how well it explains people it never saw.
 
-Used by `build` only. The card holds statistics over all people, nothing about a single one.
+The card holds statistics over all people, nothing about a single one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from pirctl.face import landmarks as mesh
-from pirctl.face.axes import DESIGNED
-from pirctl.face.build import EYE_DISTANCE_DM, align, build_model, without_perspective
+from pirctl.face.build.axes import DESIGNED
+from pirctl.face.build.assemble import EYE_DISTANCE_DM, align, build_model, without_perspective
 from pirctl.face.camera import FLIP, intrinsics, project, transform
 from pirctl.face.draw import contact_sheet, draw_text, write_image
 from pirctl.face.fit import ClipFit, fit_clip
-from pirctl.face.measure import Array, Person
+from pirctl.face.build.measure import Array, Person
 from pirctl.face.model import ARKIT_NAMES, FaceModel
 from pirctl.face.shade import draw_surface
 from pirctl.files import atomic_file
@@ -180,7 +180,7 @@ def write_card(
     expression = [100 * each.expression_share for each in left_out]
     text = f"""# generic: the bundled face model
 
-Version `{model.version}`, written by `pirctl/face/build.py`.
+Version `{model.version}`, written by `python -m pirctl.face.build`.
 
 ## What it does
 

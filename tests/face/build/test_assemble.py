@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pirctl.face import landmarks as mesh
-from pirctl.face.axes import (
+from pirctl.face.build.axes import (
     MIRROR_NAMES,
     close_lids,
     close_lips,
@@ -16,13 +16,13 @@ from pirctl.face.axes import (
     expression_regions,
     regress,
 )
-from pirctl.face.build import align, build_model, identity_axes, without_perspective
-from pirctl.face.card import leave_one_out, write_card
+from pirctl.face.build.assemble import align, build_model, identity_axes, without_perspective
+from pirctl.face.build.card import leave_one_out, write_card
 from pirctl.face.landmarks import ring_closure, ring_gap
-from pirctl.face.measure import Array, Person
+from pirctl.face.build.measure import Array, Person
 from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model
 
-MODEL = Path(__file__).parents[2] / "models" / "face" / "generic.safetensors"
+MODEL = Path(__file__).parents[3] / "models" / "face" / "generic.safetensors"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The named expression axes of the generic model: where each may act, and their regression.
 
-Used by `build` only. An axis is a field of displacements in decimetres, model space.
+An axis is a field of displacements in decimetres, model space.
 """
 
 from __future__ import annotations

@@ -1,29 +1,22 @@
-"""Make the bundled face model from clips of people: measure, align, regress, decompose.
+"""Make the bundled face model from measured people: align, regress, decompose.
 
-    python -m pirctl.face.build CLIPS --tracker-model FILE --output FILE --report FILE
-
-Not part of the product at run time. Every frame of the clips gives 468 points in three dimensions
-and the strengths of 51 named expressions (`measure`). Frames are aligned rigidly; each person's
-rest face and the named axes come from one ridge regression of the points on the strengths
-(`axes`), every person also counted mirrored, so that the model is symmetric. Identity axes are
-what rest faces differ in, and none of them parts the lips. Only statistics over all people are
-kept.
+Frames are aligned rigidly; each person's rest face and the named axes come from one ridge
+regression of the points on the strengths (`axes`), every person also counted mirrored, so that the
+model is symmetric. Identity axes are what rest faces differ in, and none of them parts the lips.
+Only statistics over all people are kept.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from pirctl.face import landmarks as mesh
-from pirctl.face.axes import close_lids, close_lips, regress
-from pirctl.face.measure import Array, Person, measure_all
-from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model, write_face_model
+from pirctl.face.build.axes import close_lids, close_lips, regress
+from pirctl.face.build.measure import Array, Person
+from pirctl.face.model import ARKIT_NAMES, FaceModel
 
 EYE_DISTANCE_DM = 0.9
 """Distance between the outer eye corners of the mean face; adults have 0.85 to 0.95."""
@@ -250,27 +243,3 @@ def assemble(mean: Array, identity: Array, expression: Array, triangles: Array) 
 
 def _flipped(triangles: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     return [(a, c, b) for a, b, c in triangles]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Build the model; see the module's docstring."""
-    parser = argparse.ArgumentParser(description="Build the bundled face model from clips.")
-    parser.add_argument("clips", type=Path, help="folder of .mp4 clips, one person each")
-    parser.add_argument("--tracker-model", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--report", type=Path, help="model card; takes minutes, it leaves one out")
-    parser.add_argument("--cache", type=Path, help="folder for measured points, to rebuild quickly")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    people = measure_all(options.clips, options.tracker_model, options.cache)
-    model = build_model(people, mesh_triangles())
-    write_face_model(model, options.output)
-    if options.report:
-        from pirctl.face.card import leave_one_out, write_card
-
-        left_out = leave_one_out(people, mesh_triangles())
-        write_card(options.report, read_face_model(options.output), people, left_out)
-
-
-if __name__ == "__main__":
-    main()
