@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from pirctl.face import landmarks
+from pirctl.synthetic.canvas import Layout
 from pirctl.synthetic.raster import HAIR
 from pirctl.synthetic.surface import Assembly, Border, Refined, grid_triangles, ring_rows
-from pirctl.synthetic.texture import Layout
 
 HAIR_LABEL, LEFT_EYE_LABEL, RIGHT_EYE_LABEL = 17, 4, 5
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from pirctl.face import landmarks
+from pirctl.synthetic.canvas import Layout
 from pirctl.synthetic.hair import add_hair_shell, add_lashes, add_strands
 from pirctl.synthetic.raster import CLOTH, EYE, MOUTH, SKIN
 from pirctl.synthetic.surface import (
@@ -25,7 +26,6 @@ from pirctl.synthetic.surface import (
     refine,
     ring_rows,
 )
-from pirctl.synthetic.texture import Layout
 
 NECK_LABEL, CLOTH_LABEL, SKIN_LABEL = 14, 16, 1
 LEFT_EYE_LABEL, RIGHT_EYE_LABEL, MOUTH_LABEL = 4, 5, 11
@@ -39,7 +39,7 @@ class Head:
         mesh: everything that is drawn.
         faces: number of vertices of the refined face, the first ones of the mesh.
         eyes: (2, 6) float32, left and right: centre (3), radius, iris and pupil angle (radians).
-        mouth: (20,) float32 as `raster._shade_mouth` reads it; jaw angle and light are filled in
+        mouth: (20,) float32 as `shading._shade_mouth` reads it; jaw angle and light are filled in
             per frame.
         hinge: (2,) y and z of the jaw's axis.
         chin: (3,) neutral position of the chin.

@@ -15,8 +15,11 @@ from pirctl.face.camera import FLIP, intrinsics
 from pirctl.face.landmarks import CHIN, EYE_OUTER_CORNERS, INNER_LIP_CENTRES, MESH_POINTS
 from pirctl.face.model import FaceModel
 from pirctl.synthetic import raster, shading
+from pirctl.synthetic.canvas import Layout
+from pirctl.synthetic.colour import display_table
 from pirctl.synthetic.head import NECK_LABEL, Head, build_head
-from pirctl.synthetic.texture import Layout, display_table, paint_atlas, paint_room
+from pirctl.synthetic.room import paint_room
+from pirctl.synthetic.texture import paint_atlas
 
 FOCAL_SIDES = 2.0
 """Focal length as a multiple of the picture's side."""

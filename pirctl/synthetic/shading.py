@@ -3,6 +3,9 @@
 Owns light, materials and the two portals (eye and mouth openings, behind which the eyeball, the
 teeth and the tongue are found by casting the ray on). A pixel whose samples share their material
 is shaded once, all others per sample. Colours are linear until the last step.
+
+All of it is in one module because numba's cache on disk looks at a function's own file only: a
+change to what it calls in another file would go unseen.
 """
 
 from __future__ import annotations

@@ -1,148 +1,17 @@
-"""Paint: the speaker's skin, lips, brows, hair, cloth and the room behind, all drawn here.
+"""Paint: the speaker's skin, lips, brows, hair and cloth, all drawn here.
 
 One atlas holds everything: the unrolled face on the left, tiles of other surfaces on the right.
 Colours are sRGB while painting and linear in the result. Owns colours only; shapes are in
-`head.py`, light in `raster.py`.
+`head`, light in `shading`, the brush in `canvas`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pirctl.face import landmarks
-
-_PAINT_SCALE = 2
-"""Paint at twice the atlas's resolution and average down: smooth edges for free."""
-
-# Corners of the face's tile in dm (relative to the point between the eyes) and radians.
-_FACE_TOP, _FACE_HEIGHT, _FACE_TURN, _FACE_AXIS_Z = 0.80, 2.2, 3.6, -0.62
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Where surfaces find their colour.
-
-    Attributes:
-        side: side of the face's tile in texels; the atlas is (side, 2 * side).
-    """
-
-    side: int
-
-    def face_uv(self, points: np.ndarray, origin: np.ndarray) -> np.ndarray:
-        """(N, 2) texels of face points (N, 3): unrolled around a vertical axis in the head."""
-        relative = points - origin
-        turn = np.arctan2(relative[:, 0], relative[:, 2] - _FACE_AXIS_Z)
-        u = self.side * (0.5 + turn / _FACE_TURN)
-        v = self.side * (_FACE_TOP - relative[:, 1]) / _FACE_HEIGHT
-        return np.stack([u, v], 1)
-
-    def _tile(self, column: int, row: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        half = self.side // 2
-        inner = half - 4
-        u = self.side + column * half + 2 + np.clip(x, 0, 1) * inner
-        v = row * half + 2 + np.clip(y, 0, 1) * inner
-        return np.stack([u, v], -1)
-
-    def skin_uv(self, points: np.ndarray) -> np.ndarray:
-        """(N, 2) texels of neck and skull points (N, 3), relative to the point between the eyes."""
-        return self._tile(0, 0, points[:, 0] / 2.4 + 0.5, (-0.2 - points[:, 1]) / 2.4)
-
-    def hair_uv(self, shade: np.ndarray, s: np.ndarray) -> np.ndarray:
-        """(..., 2) texels of hair: `shade` 0 to 1 picks a hair, `s` runs from root to tip."""
-        return self._tile(0, 1, shade, s)
-
-    def cloth_uv(self, points: np.ndarray) -> np.ndarray:
-        """(N, 2) texels of cloth points (N, 3)."""
-        return self._tile(1, 0, points[:, 0] / 4.4 + 0.5, (-1.4 - points[:, 1]) / 2.3)
-
-    def lash_uv(self) -> np.ndarray:
-        """(2,) texel of the lashes' colour."""
-        return self._tile(1, 1, np.array(0.5), np.array(0.5))
-
-
-def smooth_noise(
-    rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 3
-) -> np.ndarray:
-    """Value noise (height, width), zero mean and unit deviation; `cells` across the width."""
-    import cv2
-
-    total = np.zeros((height, width), np.float32)
-    for octave in range(octaves):
-        across = max(2, int(cells * 2**octave))
-        down = max(2, int(across * height / width))
-        coarse = rng.standard_normal((down + 1, across + 1)).astype(np.float32)
-        total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * 0.55**octave
-    result: np.ndarray = (total - total.mean()) / (total.std() + 1e-6)
-    return result
-
-
-class Canvas:
-    """The face's tile while it is painted: sRGB in [0,1], with a gloss channel and labels."""
-
-    def __init__(self, side: int, neutral: np.ndarray, origin: np.ndarray) -> None:
-        self.side = side * _PAINT_SCALE
-        layout = Layout(side=self.side)
-        self.points = layout.face_uv(neutral, origin)
-        self.texel = self.side / _FACE_HEIGHT
-        """Texels per dm, down."""
-        self.colour = np.zeros((self.side, self.side, 3), np.float32)
-        self.gloss = np.full((self.side, self.side), 1.0, np.float32)
-        self.labels = np.ones((self.side, self.side), np.uint8)
-
-    def ring(self, indices: tuple[int, ...] | list[int]) -> np.ndarray:
-        """Texels (N, 2) of mesh points."""
-        return self.points[list(indices)]
-
-    def region(self, polygon: np.ndarray, soft_dm: float) -> np.ndarray:
-        """(side, side) mask in [0,1] of a polygon with a soft edge."""
-        import cv2
-
-        mask = np.zeros((self.side, self.side), np.float32)
-        cv2.fillPoly(mask, [np.round(polygon * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
-        return self.blur(mask, soft_dm)
-
-    def blur(self, mask: np.ndarray, soft_dm: float) -> np.ndarray:
-        """Gaussian blur with a deviation in dm."""
-        import cv2
-
-        result: np.ndarray = cv2.GaussianBlur(mask, (0, 0), max(0.3, soft_dm * self.texel))
-        return result
-
-    def spot(self, at: np.ndarray, wide_dm: float, high_dm: float) -> np.ndarray:
-        """(side, side) Gaussian spot around texel `at` (2,)."""
-        y, x = np.mgrid[0 : self.side, 0 : self.side].astype(np.float32) + 0.5
-        across = (x - at[0]) / (wide_dm * self.texel)
-        down = (y - at[1]) / (high_dm * self.texel)
-        result: np.ndarray = np.exp(-0.5 * (across**2 + down**2))
-        return result
-
-    def tint(self, mask: np.ndarray, colour: tuple[float, float, float], amount: float) -> None:
-        """Mix `colour` in where `mask` is."""
-        strength = (mask * amount)[..., None]
-        self.colour += strength * (np.array(colour, np.float32) - self.colour)
-
-    def strokes(
-        self,
-        starts: np.ndarray,
-        ends: np.ndarray,
-        colour: tuple[float, float, float],
-        thickness_dm: float,
-        amount: float,
-        soft_dm: float = 0.003,
-    ) -> None:
-        """Hairs painted as lines from starts (N, 2) to ends (N, 2), in texels."""
-        import cv2
-
-        mask = np.zeros((self.side, self.side), np.float32)
-        thick = max(1, round(thickness_dm * self.texel))
-        for start, end in zip(
-            np.round(starts * 16).astype(int), np.round(ends * 16).astype(int), strict=True
-        ):
-            cv2.line(mask, start.tolist(), end.tolist(), 1.0, thick, cv2.LINE_AA, 4)
-        self.tint(np.minimum(self.blur(mask, soft_dm), 1.0), colour, amount)
-
+from pirctl.synthetic.canvas import Canvas, Layout, smooth_noise
+from pirctl.synthetic.colour import to_linear
 
 SKIN_TONE = (0.845, 0.655, 0.555)
 HAIR_TONE = (0.250, 0.150, 0.095)
@@ -191,20 +60,6 @@ def paint_atlas(
     atlas[:half, side + half : side + 2 * half, 3] = 0.12
     atlas[half:, side + half :, :3] = to_linear(np.array([0.07, 0.05, 0.045]))
     return atlas, labels
-
-
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values in [0,1]. Source: IEC 61966-2-1."""
-    value = np.clip(srgb, 0, 1)
-    result: np.ndarray = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return result.astype(np.float32)
-
-
-def display_table(entries: int = 4096) -> np.ndarray:
-    """(entries,) uint8 sRGB values of evenly spaced linear values in [0,1]."""
-    linear = np.linspace(0, 1, entries)
-    shown = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(shown * 255).astype(np.uint8)
 
 
 def _paint_skin(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -356,45 +211,3 @@ def _hair_tile(side: int, rng: np.random.Generator) -> np.ndarray:
     tile[..., :3] = to_linear(tone)
     tile[..., 3] = np.clip(rng.normal(1.0, 0.3, side), 0.2, 2)[None]
     return tile
-
-
-def paint_room(size_px: int, rng: np.random.Generator) -> np.ndarray:
-    """(size, size, 3) float32, linear: an out-of-focus room with a window, a shelf and a plant."""
-    import cv2
-
-    side = 512
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
-    room = np.empty((side, side, 3), np.float32)
-    wall = np.array([0.62, 0.60, 0.57], np.float32)
-    room[:] = wall * (1.06 - 0.30 * x - 0.16 * y)[..., None]
-
-    def box(left: float, top: float, right: float, low: float, tone: tuple[float, ...]) -> None:
-        corner = (int(left * side), int(top * side))
-        cv2.rectangle(room, corner, (int(right * side), int(low * side)), tone, -1)
-
-    # A window on the left, from which the key light comes.
-    box(-0.1, 0.03, 0.215, 0.62, (0.83, 0.82, 0.80))
-    box(-0.1, 0.06, 0.095, 0.59, (0.97, 0.98, 1.0))
-    box(0.115, 0.06, 0.195, 0.59, (0.93, 0.96, 1.0))
-    box(-0.1, 0.62, 0.24, 0.66, (0.72, 0.69, 0.65))
-    # A shelf with books on the right.
-    for top in (0.20, 0.47, 0.74):
-        left = 0.76
-        while left < 1.0:
-            wide = rng.uniform(0.014, 0.034)
-            tone = np.clip(np.array([0.46, 0.40, 0.36]) + rng.normal(0, 0.055, 3), 0.15, 0.8)
-            box(left, top - rng.uniform(0.12, 0.19), left + wide, top, tuple(tone.tolist()))
-            left += wide + rng.uniform(0.001, 0.005)
-        box(0.745, top, 1.1, top + 0.018, (0.42, 0.31, 0.23))
-    # A plant on the sill.
-    for _ in range(60):
-        at = np.array([0.10, 0.60]) + rng.normal(0, 1, 2) * np.array([0.045, 0.07])
-        tone = np.array([0.20, 0.36, 0.20]) * rng.uniform(0.7, 1.4)
-        centre = (int(at[0] * side), int((at[1] - 0.08) * side))
-        axes = (int(rng.uniform(4, 8)), int(rng.uniform(10, 20)))
-        cv2.ellipse(room, centre, axes, rng.uniform(0, 180), 0, 360, tuple(tone.tolist()), -1)
-    light = cv2.GaussianBlur(to_linear(room), (0, 0), 11)
-    result: np.ndarray = cv2.resize(light, (size_px, size_px), interpolation=cv2.INTER_AREA)
-    if size_px > side:
-        result = cv2.resize(light, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
-    return np.ascontiguousarray(result, np.float32)
