@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,11 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.face.model import load_face_model
-from pirctl.media import (
-    SYNTHETIC_COMMENT,
-    VideoWriter,
-    probe,
-)
+from pirctl.media import SYNTHETIC_COMMENT, VideoWriter, probe
 from pirctl.pipeline.actor import Actor, load_actor
 from pirctl.pipeline.background import write_behind
 from pirctl.pipeline.controls import (
@@ -36,11 +32,7 @@ from pirctl.pipeline.controls import (
     notes_on_own,
 )
 from pirctl.pipeline.curves import write_curves
-from pirctl.pipeline.drive import (
-    DrivingExpression,
-    DrivingVideo,
-    driving_expression,
-)
+from pirctl.pipeline.drive import DrivingExpression, DrivingVideo, driving_expression
 from pirctl.pipeline.footage import Section, read_section
 from pirctl.pipeline.inputs import (
     Picture,
@@ -146,13 +138,7 @@ def reenact(
     controls = controls or Controls()
     output = default_output(target, file_of(speech)) if output is None else output
     duration_s = check_inputs(target, speech, output, picture=picture, export=export, force=force)
-    if actor is None:
-        model = load_face_model(target.about.face_model)
-        controls.check(model.expression_names, model.name)
-        check_trained(target)
-        on_progress(Progress(step="loading", done=0, total=len(STAGES), unit="stages"))
-        actor = load_actor(target, device)
-        on_progress(Progress(step="loading", done=len(STAGES), total=len(STAGES), unit="stages"))
+    actor = actor or _load(target, controls, device, on_progress)
     controls.check(actor.axis_names, target.about.face_model)
     rate, driving = actor.settings.media.frame_rate, None
     if isinstance(speech, DrivingVideo):
@@ -162,15 +148,12 @@ def reenact(
         assert duration_s is not None
         total = frame_count(duration_s, rate)
     batch_size = batch_size or (16 if actor.painter.device.type == "cuda" else 4)
-    with ExitStack() as stack:
-        record = None
-        if export is not None:
-            table = write_curves(export, actor.axis_names, rate, force=force)
-            record = stack.enter_context(table)
+    names = actor.axis_names
+    with write_curves(export, names, rate, force=force) if export else nullcontext() as record:
         editor = ExpressionEditor(
             controls,
-            actor.axis_names,
-            expression_range(actor.track, actor.axis_names),
+            names,
+            expression_range(actor.track, names),
             rate,
             record=record,
             say_change=actor.own.say_change,
@@ -195,15 +178,30 @@ def reenact(
         skipped_frames=skipped,
         held_frames=() if driving is None else driving.held_frames,
         clamped={name: (n, *editor.range_of(name)) for name, n in editor.clamped.items()},
-        notes=(
-            *notes_on_axes(controls, actor.axis_names, actor.settings.mask),
-            *notes_on_mask(controls, actor.axis_names, actor.settings.mask),
-            *notes_on_own(controls, actor.axis_names, actor.own),
-            *(() if driving is None else driving.damage),
-        ),
+        notes=(*_notes(controls, actor), *(() if driving is None else driving.damage)),
         expression_path=export,
         seconds=seconds,
         fps=total / seconds["total"],
+    )
+
+
+def _load(target: Target, controls: Controls, device: str | None, on_progress: OnProgress) -> Actor:
+    """The actor, after all that can be found wrong without it."""
+    model = load_face_model(target.about.face_model)
+    controls.check(model.expression_names, model.name)
+    check_trained(target)
+    on_progress(Progress(step="loading", done=0, total=len(STAGES), unit="stages"))
+    actor = load_actor(target, device)
+    on_progress(Progress(step="loading", done=len(STAGES), total=len(STAGES), unit="stages"))
+    return actor
+
+
+def _notes(controls: Controls, actor: Actor) -> tuple[str, ...]:
+    names, mask = actor.axis_names, actor.settings.mask
+    return (
+        *notes_on_axes(controls, names, mask),
+        *notes_on_mask(controls, names, mask),
+        *notes_on_own(controls, names, actor.own),
     )
 
 
