@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +116,14 @@ def test_weights_that_are_missing_or_others_say_what_to_type(tmp_path: Path) -> 
     with pytest.raises(WeightsMissing) as caught:
         load_network(tmp_path / "epoch_20.pth")
     assert "pirctl models pull deep3d" in (caught.value.hint or "")
-    for content in ({"net_face": {}}, {"net_recon": {"backbone.conv1.weight": torch.zeros(1)}}):
+    for content, reason in (
+        ({"net_face": {}}, "it has no 'net_recon'"),
+        ({"net_recon": {"backbone.conv1.weight": torch.zeros(1)}}, r"Missing key.*\.\.\."),
+        ({"net_recon": Fraction(1)}, "it is no file of tensors alone"),
+    ):
         torch.save(content, tmp_path / "other.pth")
-        with pytest.raises(WeightsCorrupt, match=r"other\.pth: not the weights of the Deep3D"):
+        what = r"other\.pth: not the weights of the Deep3DFaceRecon regressor "
+        with pytest.raises(WeightsCorrupt, match=rf"{what}\({reason}\)$"):
             load_network(tmp_path / "other.pth")
 
 
