@@ -90,7 +90,8 @@ def load_target_model(target: Target) -> FaceModel:
         raise TargetError(
             f"target {target.name!r} was fitted with face model {about.face_model} "
             f"{about.face_model_hash}, this program has {model.version}",
-            hint=f"pirctl preprocess {about.source} --target {target.name} --force",
+            hint=f"pirctl preprocess {about.source} --target {target.name} "
+            f"--face-model {about.face_model} --fit {about.fit} --force",
         )
     return model
 

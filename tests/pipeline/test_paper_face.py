@@ -173,8 +173,11 @@ def test_inspect_draws_the_tracked_mesh_on_a_dense_model(tmp_path: Path, paper: 
     report = inspect(target)
     assert report.pictures[0].name == "landmarks.png"
     write_face_model(basel_like(mapped=False), tmp_path / "home" / "face" / "bfm.safetensors")
-    with pytest.raises(TargetError, match=r"was fitted with face model bfm .*, this program has"):
+    with pytest.raises(
+        TargetError, match=r"was fitted with face model bfm .*, this program has"
+    ) as other:
         inspect(target)
+    assert "--face-model bfm --fit landmarks --force" in (other.value.hint or "")
     target.write_about(replace(target.about, face_model_hash=load_face_model("bfm").version))
     assert len(inspect(target).pictures) == 5
 
