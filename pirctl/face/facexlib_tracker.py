@@ -108,17 +108,22 @@ class FacexlibDetector:
     @torch.inference_mode()
     def boxes(self, images: Sequence[Frame]) -> list[FloatArray]:
         """Boxes (N, 4) of the faces in each picture: left, top, right, bottom; surest first."""
-        pictures, scales = _fitted(images)
+        found: dict[int, FloatArray] = {}
+        for size in {image.shape for image in images}:
+            chosen = [index for index, image in enumerate(images) if image.shape == size]
+            same = self._boxes_of_one_size([images[index] for index in chosen])
+            found.update(zip(chosen, same, strict=True))
+        return [found[index] for index in range(len(images))]
+
+    def _boxes_of_one_size(self, images: Sequence[Frame]) -> list[FloatArray]:
+        pictures, scale = _fitted(images)
         batch = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2).flip(1).float()
         batch = batch - torch.tensor(_MEAN_BGR, device=self._device)[:, None, None]
         coded, scores, _ = self._run(self._faces, batch)
         height, width = pictures.shape[1:3]
         found = decode_boxes(coded.float(), anchors(width, height).to(self._device)).cpu().numpy()
         sure = scores[..., 1].float().cpu().numpy()
-        return [
-            one / scale
-            for one, scale in zip(map(_distinct, found, sure), scales, strict=True)
-        ]  # fmt: skip
+        return [one / scale for one in map(_distinct, found, sure)]
 
     @torch.inference_mode()
     def align(self, faces: Sequence[Frame]) -> FloatArray:
@@ -144,25 +149,16 @@ class FacexlibDetector:
             return network(batch)
 
 
-def _fitted(images: Sequence[Frame]) -> tuple[Frame, FloatArray]:
-    """The pictures, none larger than `LONGEST_SIDE_PX`, in one array; and how much smaller."""
+def _fitted(images: Sequence[Frame]) -> tuple[Frame, np.float32]:
+    """Pictures of one size, no larger than `LONGEST_SIDE_PX`, and how much smaller they are."""
     import cv2
 
-    scales = np.array([min(1.0, LONGEST_SIDE_PX / max(image.shape[:2])) for image in images])
-    fitted = []
-    for image, scale in zip(images, scales, strict=True):
-        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        small = image
-        if scale < 1:
-            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        fitted.append(small)
-    height, width = (max(image.shape[side] for image in fitted) for side in (0, 1))
-    # What is missing is filled with the mean, which the network sees as nothing.
-    same = np.empty((len(fitted), height, width, 3), np.uint8)
-    same[:] = np.array(_MEAN_BGR[::-1], np.uint8)
-    for row, image in zip(same, fitted, strict=True):
-        row[: image.shape[0], : image.shape[1]] = image
-    return same, scales.astype(np.float32)
+    height, width = images[0].shape[:2]
+    scale = np.float32(min(1.0, LONGEST_SIDE_PX / max(height, width)))
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        images = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
+    return np.stack(images), scale
 
 
 @lru_cache(maxsize=16)

@@ -54,10 +54,12 @@ _NOSE_OUTLINE = (168, 193, 245, 188, 174, 198, *NOSE_BASE, 420, 399, 412, 465, 4
 
 
 def without_flicker(labels: Iterable[LabelMap]) -> Iterator[LabelMap]:
-    """Label maps without what is seen in a single frame only: per pixel the majority of three.
+    """Label maps without what is seen in a single frame only.
 
-    A pixel whose frames before and after agree takes their label; where all three differ, as at
-    an edge that moves fast, it keeps its own. The stream is one frame behind.
+    A pixel whose next frame agrees with the one before, as that was given out, takes their label:
+    no label comes for a single frame between two that agree. What lasts two frames stays as it
+    is, and so does a pixel of which all three frames differ, as at an edge that moves fast.
+    The stream is one frame behind.
 
     Args:
         labels: (H, W) of consecutive frames.
@@ -70,9 +72,9 @@ def without_flicker(labels: Iterable[LabelMap]) -> Iterator[LabelMap]:
     if before is None or current is None:
         return
     for after in stream:
-        # Of the maps as they came: a corrected one would carry its neighbour's label on.
-        yield np.where(before == after, before, current)
-        before, current = current, after
+        before = np.where(before == after, before, current)
+        yield before
+        current = after
     yield current
 
 
@@ -91,7 +93,7 @@ class GeometryParser:
     """Draws the regions from the landmarks alone."""
 
     name = "geometry"
-    version = 3
+    version = 4
 
     def parse(self, frames: Sequence[Frame], landmarks: FloatArray) -> list[LabelMap]:
         """Label maps (H, W) uint8; of the frames only the size is used."""
@@ -209,7 +211,8 @@ class BisenetParser:
 
     Args:
         weights: the file; its tensors are loaded, never its code.
-        device: where to run; half precision on a GPU.
+        device: where to run.
+        precision: of the network; None is float16 on a GPU and float32 on a CPU.
 
     Raises:
         WeightsMissing: no such file.
@@ -217,16 +220,23 @@ class BisenetParser:
     """
 
     name = "bisenet"
-    version = 2
+    version = 3
 
-    def __init__(self, weights: Path, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        weights: Path,
+        device: str | torch.device = "cpu",
+        *,
+        precision: torch.dtype | None = None,
+    ) -> None:
         network = facexlib_bisenet()(num_class=len(LABELS))
         load_weights(
             network, weights,
             what="BiSeNet", name="bisenet", way_out="draw the regions with --parser geometry",
         )  # fmt: skip
         self._device = torch.device(device)
-        self._type = torch.float16 if self._device.type == "cuda" else torch.float32
+        on_gpu = self._device.type == "cuda"
+        self._type = precision or (torch.float16 if on_gpu else torch.float32)
         self._network = network.eval().requires_grad_(False).to(self._device, self._type)
 
     @torch.inference_mode()

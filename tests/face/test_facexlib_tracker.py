@@ -156,12 +156,13 @@ def test_pictures_together_give_what_they_give_alone(
 ) -> None:
     monkeypatch.setattr(tracker, "_MOST_BOXES", 3)
     other = np.ascontiguousarray(picture[::-1])
-    alone = [detector.detect_all([image])[0] for image in (picture, other)]
-    together = detector.detect_all([picture, other])
+    pictures = [picture, picture[:90, :120], other]  # One of another size among them.
+    alone = [detector.detect_all([image])[0] for image in pictures]
+    together = detector.detect_all(pictures)
     assert [len(faces) for faces in together] == [len(faces) for faces in alone]
     assert all(alone)
     for faces, expected in zip(together, alone, strict=True):
-        np.testing.assert_allclose(np.stack(faces), np.stack(expected), atol=2)
+        np.testing.assert_allclose(np.stack(faces), np.stack(expected), atol=1e-2)
     assert together[0][0].shape == (98, 2)
     assert detector.detect_all([]) == []
 
@@ -183,8 +184,14 @@ def test_lower_precision_runs_through_both_networks(
     face = picture[:96, :96]
     assert np.isfinite(lower.align([face])).all()
     apart = np.linalg.norm(lower.align([face]) - detector.align([face]), axis=-1)
-    assert np.median(apart) < 3  # Random heat maps have many peaks nearly as high.
-    assert lower.boxes([picture])[0].shape[1] == 4
+    assert np.mean(apart < 1) > 0.7  # Random heat maps have many peaks nearly as high.
+    (boxes,), (expected,) = lower.boxes([picture]), detector.boxes([picture])
+    low = np.maximum(boxes[None, :, :2], expected[:, None, :2])
+    high = np.minimum(boxes[None, :, 2:], expected[:, None, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), -1)
+    areas = [np.prod(each[:, 2:] - each[:, :2], -1) for each in (expected, boxes)]
+    overlap = shared / (areas[0][:, None] + areas[1][None] - shared)
+    assert np.mean(overlap.max(1) > 0.8) > 0.9
 
 
 @pytest.mark.gpu
@@ -220,6 +227,27 @@ def test_missing_weights_name_every_way_out(files: tuple[Path, Path], tmp_path: 
             FacexlibDetector(*pair)
         hint = caught.value.hint or ""
         assert all(way in hint for way in (*WAYS_OUT, name))
+
+
+def test_a_checkpoint_of_a_training_is_read_in_any_of_its_formats(
+    files: tuple[Path, Path], detector: FacexlibDetector, picture: np.ndarray, tmp_path: Path
+) -> None:
+    """The published AWING file has twice the bytes of its network: an optimiser's beside it."""
+    state = torch.load(files[1], weights_only=True)["state_dict"]
+    checkpoint = {
+        "epoch": np.int64(3),
+        "loss": np.float64(0.5),
+        "state_dict": {f"module.{name}": tensor for name, tensor in state.items()},
+        "optimizer": {"state": {0: {"step": 3, "square_avg": torch.ones(2)}}, "param_groups": [{}]},
+    }
+    old = tmp_path / "old.pth"
+    torch.save(checkpoint, old, _use_new_zipfile_serialization=False)
+    # numpy 1 called the module by this name.
+    old.write_bytes(old.read_bytes().replace(b"numpy._core.multi", b"numpy.core.multi"))
+    face = picture[:96, :96]
+    other = FacexlibDetector(files[0], old)
+    np.testing.assert_array_equal(other.align([face]), detector.align([face]))
+    old.unlink()
 
 
 class Bomb:
