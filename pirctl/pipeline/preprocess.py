@@ -170,7 +170,7 @@ def preprocess(
             source, settings, model, tracked_by, landmarks, labeller, with_audio, method,
             is_sparse=count in SPARSE_COUNTS,
         )  # fmt: skip
-        previous = Previous.of(target, parts, source, force=force)
+        previous = Previous.of(target, parts, source, model.name, force=force)
         if previous.is_complete:
             _remember_place(target, source)
             return _report(target, target.about.frames, target.track(), {}, tuple(parts))

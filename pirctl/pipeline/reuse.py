@@ -40,13 +40,16 @@ class Previous:
     is_complete: bool
 
     @staticmethod
-    def of(target: Target, parts: dict[str, str], source: Source, *, force: bool) -> Previous:
+    def of(
+        target: Target, parts: dict[str, str], source: Source, face_model: str, *, force: bool
+    ) -> Previous:
         """Look at what stands in a target's folder.
 
         Args:
             target: where the result is to go.
             parts: digests of the parts as they are to be.
             source: the video.
+            face_model: name of the one that is to be fitted.
             force: take nothing over and replace whatever is there.
 
         Raises:
@@ -73,7 +76,7 @@ class Previous:
         if stages and ("frames" not in same or "fit" not in same):
             raise TargetError(
                 f"target {target.name!r} has trained stages ({', '.join(stages)}), which would "
-                "not fit what these settings make",
+                f"not fit what these settings make{_from_to(about.face_model, face_model)}",
                 hint="choose another --target NAME, or --force, which drops them",
             )
         complete = len(same) == len(parts) and target.track_path.is_file()
@@ -89,6 +92,10 @@ class Previous:
         # Linked, not moved: until the new folder stands, the old one stays whole.
         if self.about is not None and stages.is_dir():
             shutil.copytree(stages, made.folder / "stages", copy_function=link)
+
+
+def _from_to(was: str, is_to_be: str) -> str:
+    return "" if was == is_to_be else f": the face model {is_to_be}, and they have {was}"
 
 
 def part_digests(

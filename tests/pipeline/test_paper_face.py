@@ -58,6 +58,11 @@ def test_landmarks_are_fitted_with_the_paper_s_model(tmp_path: Path, paper: Face
     assert track.z_id.shape == (80,)
     assert track.z_exp.shape == (FRAMES, 64)
     assert report.error_percent < 1.5
+    stage = report.target.stage_folder("face") / "checkpoint"
+    stage.mkdir(parents=True)
+    with pytest.raises(TargetError, match="the face model generic, and they have bfm"):
+        run(tmp_path / "clip.mp4", tmp_path)
+    stage.rmdir()
     # Another model is another fit: nothing of it is taken over, all else is.
     again = run(tmp_path / "clip.mp4", tmp_path)
     assert "fit" not in again.reused
