@@ -184,7 +184,8 @@ def verify(
         return "right"
     if not entry.path.is_file():
         raise WeightsMissing(
-            f"{entry.file} is not in {entry.path.parent}", hint=f"pirctl models pull {entry.name}"
+            f"{entry.file} is not in {entry.path.parent}",
+            hint=entry.steps or f"pirctl models pull {entry.name}",
         )
     weights.check(entry, entry.path, on_progress)
     weights.remember(entry, entry.path)

@@ -1,22 +1,31 @@
-"""Models of the Hugging Face hub, through its own client and in its own cache.
+"""Models of the Hugging Face hub, in its own cache.
 
-The hub's cache names every file by its hash, so what is there can be checked without a network.
+The hub's client brings the small files and keeps the cache. The weights are brought by `transfer`,
+because the client neither resumes a download that was stopped nor compares what arrives with its
+hash. The cache names every file by its hash, so what is there can be checked without a network.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pirctl.errors import WeightsCorrupt, WeightsError
-from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
+from pirctl.files import check_writable
+from pirctl.progress import OnProgress, ignore_progress
+from pirctl.transfer import transfer
+from pirctl.weights import WeightsEntry, mismatch
 
 _SETTINGS = ("config.json", "preprocessor_config.json")
 # In the order of preference; the second is loaded with weights_only.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _CHUNK_BYTES = 1 << 20
+_ELSEWHERE = "name a local folder: --set speech.model=FOLDER"
 
 
 def find(repository: str, revision: str) -> Path | None:
@@ -44,7 +53,7 @@ def fetch(
 ) -> Path:
     """Download a model into the hub's cache: its settings and one file of weights.
 
-    Broken downloads are resumed, and several at once are kept apart, by the hub's client.
+    A broken download goes on where it stopped; weights get their name when their hash is right.
 
     Args:
         repository: "owner/name".
@@ -55,65 +64,170 @@ def fetch(
 
     Raises:
         WeightsError: offline, no such model, or the connection failed.
+        WeightsCorrupt: what arrived is not what the hub says it has.
+        PirctlError: the hub's cache cannot be written.
     """
-    import huggingface_hub
+    from huggingface_hub import constants, is_offline_mode
 
     folder = find(repository, revision)
     if folder is not None and not force:
         return folder
-    if huggingface_hub.is_offline_mode():
+    if is_offline_mode():
         raise WeightsError(
-            f"{repository} is not in the cache of the Hugging Face hub, and HF_HUB_OFFLINE forbids "
-            "to fetch it",
-            hint="unset HF_HUB_OFFLINE, or name a local folder: --set speech.model=FOLDER",
+            f"{repository} cannot be fetched from the Hugging Face hub: HF_HUB_OFFLINE forbids it",
+            hint=f"unset HF_HUB_OFFLINE, or {_ELSEWHERE}",
         )
-    options: dict[str, Any] = {
-        "revision": revision,
-        "endpoint": endpoint,
-        "force_download": force,
-        "tqdm_class": _reporter(f"fetching {repository}", on_progress),
-    }
+    cache = Path(constants.HF_HUB_CACHE)
     try:
-        for weights in _WEIGHTS:
-            wanted = [*_SETTINGS, weights]
-            folder = Path(
-                huggingface_hub.snapshot_download(repository, allow_patterns=wanted, **options)
-            )
-            if (folder / weights).is_file():
-                return folder
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        check_writable(cache / "models")
+        with _quiet_client():
+            _ask(repository, revision, endpoint)
+            folder = _snapshot(repository, revision, _SETTINGS, endpoint, force=force)
+            _check_settings(repository, folder)
+            weights = _fetch_weights(repository, folder, endpoint, force, on_progress)
+            # The commit, not the branch, which may have moved on.
+            return _snapshot(repository, folder.name, [*_SETTINGS, weights], endpoint)
+    except WeightsError as error:
+        raise type(error)(error.message, hint=f"try again later, or {_ELSEWHERE}") from error
+    except PirctlError as error:
+        hint = "free some space, or name a folder of your own for the hub's cache: HF_HOME=FOLDER"
+        raise PirctlError(error.message, hint=hint) from error
+    except Exception as error:  # The client raises many kinds, its HTTP library's among them.
+        host = endpoint or constants.ENDPOINT
         raise WeightsError(
-            f"{repository} could not be fetched from the Hugging Face hub: {reason}",
-            hint="try again with a network, or name a local folder: --set speech.model=FOLDER",
+            f"{repository} could not be fetched from {host}: {_reason(error)}",
+            hint=f"try again with a network, name a mirror of the hub with --mirror, or "
+            f"{_ELSEWHERE}",
         ) from error
-    raise WeightsError(
-        f"{repository} at {revision} has neither {' nor '.join(_WEIGHTS)}",
-        hint="name a local folder: --set speech.model=FOLDER",
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Without the client's own words about each try: what it fails of is told once, at the end."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _ask(repository: str, revision: str, endpoint: str | None) -> None:
+    """Fail at once where there is no connection; the client would try for half a minute."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repository, _SETTINGS[0], revision=revision, endpoint=endpoint)
+    # A server that answers anything is there: the client asks it again and says what is wrong.
+    with suppress(errors.HfHubHTTPError):
+        get_hf_file_metadata(url, endpoint=endpoint)
+
+
+def _snapshot(
+    repository: str,
+    revision: str,
+    names: Iterable[str],
+    endpoint: str | None,
+    *,
+    force: bool = False,
+) -> Path:
+    """Have the client bring what is not there of some files; their folder."""
+    import huggingface_hub
+
+    return Path(
+        huggingface_hub.snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(names),
+            endpoint=endpoint,
+            force_download=force,
+            tqdm_class=_silent(),
+        )
     )
 
 
-def _reporter(step: str, on_progress: OnProgress) -> type:
+def _silent() -> type[Any]:
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-    class Reporter(tqdm):
-        """The client's bar for the bytes of all files, as reports; its other bars are silent."""
+    class Silent(tqdm):
+        """A bar that is not drawn."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            self._counts = options.get("unit") == "B" and "transfer" not in str(options.get("name"))
-            self._bytes = 0
-            options["file"] = io.StringIO()
+            options["disable"] = True
             super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
 
-        def update(self, n: float | None = 1) -> bool | None:
-            if self._counts and n:
-                self._bytes += int(n)
-                total = int(self.total or 0) or None
-                on_progress(Progress(step=step, done=self._bytes, total=total, unit="bytes"))
-            shown: bool | None = super().update(n)
-            return shown
+    return Silent
 
-    return Reporter
+
+def _check_settings(repository: str, folder: Path) -> None:
+    for name in _SETTINGS:
+        path = folder / name
+        if not path.is_file():
+            raise WeightsError(f"{repository} at {folder.name} has no {name}")
+        if not _has_its_hash(path):
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise WeightsCorrupt(f"{repository} at {folder.name}: another {name} arrived")
+
+
+def _fetch_weights(
+    repository: str, folder: Path, endpoint: str | None, force: bool, on_progress: OnProgress
+) -> str:
+    """Bring the weights among the blobs of the cache, under their hash; their name in `folder`."""
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    name, entry = _find_weights(repository, folder.name, endpoint)
+    assert entry.file is not None
+    assert entry.url is not None
+    blob = folder.parent.parent / "blobs" / entry.file
+    token = build_hf_headers().get("authorization")  # Of a user who may see more.
+    transfer(
+        entry,
+        [entry.url],
+        blob,
+        is_done=lambda: not force and blob.is_file() and mismatch(entry, blob) is None,
+        headers={"Authorization": token} if token else None,
+        on_progress=on_progress,
+    )
+    return name
+
+
+def _find_weights(repository: str, commit: str, endpoint: str | None) -> tuple[str, WeightsEntry]:
+    """Name of the file of weights that the hub has, and what is to arrive."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    for name in _WEIGHTS:
+        url = hf_hub_url(repository, name, revision=commit, endpoint=endpoint)
+        try:
+            about = get_hf_file_metadata(url, endpoint=endpoint)
+        except errors.EntryNotFoundError:
+            continue
+        digest = about.etag or ""
+        if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+            raise WeightsError(f"{url}: the server does not tell the hash of the weights")
+        entry = WeightsEntry(
+            name=repository, used_for="speech features", needed_by=(), licence="", licence_url="",
+            file=digest, url=url, bytes=about.size, sha256=digest,
+        )  # fmt: skip
+        return name, entry
+    raise WeightsError(f"{repository} at {commit} has neither {' nor '.join(_WEIGHTS)}")
+
+
+def _reason(error: BaseException) -> str:
+    """Why the client failed, in one line."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
+        return "there is no such model, or not this revision of it"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return f"the server answers {status}"
+    if isinstance(error, ValueError):
+        return f"it does not answer like the hub ({type(error).__name__})"
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[Errno -?\d+\] ", "", said)
 
 
 def check(folder: Path, mend: str) -> None:
@@ -127,12 +241,12 @@ def check(folder: Path, mend: str) -> None:
         WeightsCorrupt: a file was changed or is cut off.
     """
     for path in sorted(folder.iterdir()):
-        name = path.resolve().name
-        if path.is_file() and not _is_named_by_hash(path, name):
+        if path.is_file() and not _has_its_hash(path):
             raise WeightsCorrupt(f"{path} is not the file that the hub has", hint=mend)
 
 
-def _is_named_by_hash(path: Path, name: str) -> bool:
+def _has_its_hash(path: Path) -> bool:
+    name = path.resolve().name
     if set(name) - set("0123456789abcdef") or len(name) not in {40, 64}:
         return True  # A cache without links, as on Windows: nothing to compare with.
     # Large files are named by their SHA-256, small ones as git names its blobs.

@@ -9,15 +9,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pirctl.progress import OnProgress, Progress
-from pirctl.weights import WeightsEntry
 
 
 class Part:
     """The bytes of a file so far, and where they came from."""
 
-    def __init__(self, folder: Path, entry: WeightsEntry) -> None:
-        self.path = folder / f"{entry.file}.part"
-        self._note = folder / f"{entry.file}.json"
+    def __init__(self, goal: Path) -> None:
+        self.goal = goal
+        folder = goal.parent / ".partial"
+        self.path = folder / f"{goal.name}.part"
+        self.lock = folder / f"{goal.name}.lock"
+        self._note = folder / f"{goal.name}.json"
 
     def size(self) -> int:
         """Bytes there are."""
@@ -44,14 +46,14 @@ class Part:
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
-    def finish(self, goal: Path) -> None:
+    def finish(self) -> None:
         """Give the bytes their name."""
-        self.path.replace(goal)
+        self.path.replace(self.goal)
         self._note.unlink(missing_ok=True)
 
 
 @contextmanager
-def alone(entry: WeightsEntry, folder: Path, on_progress: OnProgress) -> Iterator[None]:
+def alone(part: Part, name: str, on_progress: OnProgress) -> Iterator[None]:
     """Hold the lock of a file; the system frees it when the process ends, however it ends."""
     if sys.platform == "win32":
         # No such lock: of two pulls at once both may fail, but a mixed file has another hash.
@@ -59,11 +61,11 @@ def alone(entry: WeightsEntry, folder: Path, on_progress: OnProgress) -> Iterato
         return
     import fcntl
 
-    with (folder / f"{entry.file}.lock").open("w") as lock:
+    with part.lock.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            step = f"waiting for another pull of {entry.name}"
+            step = f"waiting for another pull of {name}"
             on_progress(Progress(step=step, done=0, total=None, unit="bytes"))
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

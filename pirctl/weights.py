@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +41,20 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("pirctl", appauthor=False))
+
+
+@contextmanager
+def cache_errors() -> Iterator[None]:
+    """Name the way out where the cache cannot be written: another folder for it."""
+    try:
+        yield
+    except PirctlError as error:
+        if type(error) is not PirctlError:  # Not about writing.
+            raise
+        raise PirctlError(
+            error.message,
+            hint="free some space, or name a folder of your own for the cache: PIRCTL_HOME=FOLDER",
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +95,10 @@ class WeightsEntry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "needed_by", tuple(self.needed_by))
-        for name in (self.name, self.file or "file"):
-            # The name of the file in the cache: never a way out of the cache.
-            if Path(name).name != name or name.startswith(".") or "\\" in name:
-                raise ValueError(f"models/weights.yaml: {name!r} is no plain name")
+        name = self.file or "file"
+        # The name of the file in the cache: never a way out of the cache.
+        if Path(name).name != name or name.startswith(".") or "\\" in name:
+            raise ValueError(f"models/weights.yaml: {name!r} is no plain name")
 
     @property
     def path(self) -> Path:
@@ -131,9 +147,15 @@ def check(entry: WeightsEntry, path: Path, on_progress: OnProgress = ignore_prog
     """Raise unless the file is the one that `entry` means, as far as that is known.
 
     Raises:
-        WeightsCorrupt: it has another size or hash.
+        WeightsCorrupt: it has another size or hash, or may not be read.
     """
-    if found := mismatch(entry, path, on_progress):
+    try:
+        found = mismatch(entry, path, on_progress)
+    except PermissionError as error:
+        raise WeightsCorrupt(
+            f"{path} cannot be read: permission denied", hint="check the rights of the file"
+        ) from error
+    if found:
         raise WeightsCorrupt(f"{path} has {found}", hint=entry.mend)
 
 
@@ -185,8 +207,9 @@ def import_file(
     if not source.is_file():
         reason = "is a folder, not a file" if source.is_dir() else "does not exist"
         raise WeightsError(f"{source} {reason}", hint=f"pirctl models import {entry.name} FILE")
-    check_writable(entry.path, needed_bytes=source.stat().st_size)
-    with atomic_file(entry.path) as temporary:
+    with cache_errors():
+        check_writable(entry.path, needed_bytes=source.stat().st_size)
+    with cache_errors(), atomic_file(entry.path) as temporary:
         try:
             shutil.copyfile(source, temporary)
         except PermissionError as error:

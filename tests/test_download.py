@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pirctl import download, hub
+from pirctl import transfer
 from pirctl.download import pull
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt, WeightsError
 from pirctl.progress import Progress
@@ -27,7 +28,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "PIRCTL_MIRROR"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(download, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(transfer, "_PAUSES_S", (0.0, 0.0))
     with site() as served:
         yield served
 
@@ -218,6 +219,27 @@ def test_an_address_without_the_file_is_said_in_words(served: Site) -> None:
     assert len(served.asked) == 1
 
 
+def test_a_server_that_redirects_in_circles_is_said_in_one_line(served: Site) -> None:
+    served.redirects = "/files/toy.bin"
+    with pytest.raises(WeightsError, match="the server answers 302") as caught:
+        pull(served.entry())
+    assert "\n" not in caught.value.message
+
+
+def test_a_redirect_is_followed(served: Site) -> None:
+    served.paths, served.redirects = ("/files/toy.bin", "/elsewhere"), "/elsewhere"
+    served.cut_after = [HALF]
+    assert pull(served.entry()).read_bytes() == CONTENT
+    assert served.asked[-1]["Range"] == f"bytes={HALF}-"
+
+
+def test_a_server_that_refuses_every_range_is_not_promised_to_go_on(served: Site) -> None:
+    served.cut_after, served.refuses_ranges = [HALF] * 50, True
+    with pytest.raises(WeightsError, match="a shorter file after 0 of") as caught:
+        pull(served.entry())
+    assert "the same command tries again" in str(caught.value.hint)
+
+
 def test_a_forbidden_file_is_said_in_words(served: Site) -> None:
     served.statuses = [403]
     with pytest.raises(WeightsError, match="the server answers 403"):
@@ -258,6 +280,19 @@ def test_proxies_of_the_environment_are_used(served: Site, monkeypatch: pytest.M
     assert served.asked[0]["path"] == url
 
 
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(
+        WeightsError, match=r"models\.invalid through the proxy 127\.0\.0\.1:1 for toy: Conn"
+    ) as caught:
+        pull(served.entry(url="http://models.invalid/files/toy.bin"))
+    assert "secret" not in caught.value.message
+    assert "Errno" not in caught.value.message
+
+
 @pytest.mark.parametrize("how", ["option", "environment"])
 @pytest.mark.parametrize("where", ["/mirrored/files/toy.bin", "/mirrored/toy.bin"])
 def test_a_mirror_takes_the_place_of_the_host(
@@ -290,6 +325,13 @@ def test_what_needs_a_signature_is_not_downloaded(served: Site) -> None:
     with pytest.raises(WeightsError, match="cannot be downloaded") as caught:
         pull(served.entry(obtain="manual", url=None, steps="fill in the form"))
     assert caught.value.hint == "fill in the form"
+
+
+def test_what_was_imported_by_hand_is_here(served: Site) -> None:
+    entry = served.entry(obtain="manual", url=None, steps="fill in the form")
+    entry.path.parent.mkdir(parents=True)
+    entry.path.write_bytes(CONTENT)
+    assert pull(entry) == entry.path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
@@ -342,6 +384,16 @@ def test_a_cache_that_cannot_be_written_is_said_before_the_download(
     assert not served.asked
 
 
+def test_a_cache_on_a_full_disk_is_told_where_else_it_may_be(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(PirctlError, match="has 1 MB free") as caught:
+        pull(served.entry())
+    assert "PIRCTL_HOME=FOLDER" in str(caught.value.hint)
+
+
 def test_a_cache_that_is_a_file_is_said_before_the_download(
     served: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,118 +402,3 @@ def test_a_cache_that_is_a_file_is_said_before_the_download(
     with pytest.raises(PirctlError, match="not a folder"):
         pull(served.entry())
     assert not served.asked
-
-
-class Hub:
-    """The hub's client with a repository of its own and no network."""
-
-    def __init__(self, folder: Path, weights: str) -> None:
-        self.folder, self.weights = folder, weights
-        self.calls: list[dict[str, object]] = []
-
-    def try_to_load_from_cache(self, repository: str, name: str, revision: str) -> str | None:
-        path = self.folder / name
-        return str(path) if path.is_file() else None
-
-    def snapshot_download(self, repository: str, **options: object) -> str:
-        self.calls.append(options)
-        allowed = options["allow_patterns"]
-        assert isinstance(allowed, list)
-        self.folder.mkdir(exist_ok=True)
-        for name in ("config.json", "preprocessor_config.json", self.weights):
-            if name in allowed:
-                (self.folder / name).write_bytes(b"{}")
-        reporter = options["tqdm_class"]
-        assert isinstance(reporter, type)
-        bar = reporter(unit="B", total=2, name="huggingface_hub.snapshot_download")
-        bar.update(2)
-        bar.close()
-        return str(self.folder)
-
-
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    import huggingface_hub
-
-    client = Hub(tmp_path / "snapshot", "model.safetensors")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", client.snapshot_download)
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", client.try_to_load_from_cache)
-    monkeypatch.setattr(huggingface_hub, "is_offline_mode", lambda: False)
-    return client
-
-
-MODEL: dict[str, object] = {
-    "obtain": "hub", "file": None, "url": None, "bytes": None, "sha256": None,
-    "repository": "owner/model", "revision": "0123",
-}  # fmt: skip
-
-
-def test_a_hub_model_comes_through_the_hubs_client(
-    served: Site, client: Hub, capfd: pytest.CaptureFixture[str]
-) -> None:
-    reports: list[Progress] = []
-    assert pull(served.entry(**MODEL), on_progress=reports.append) == client.folder
-    assert reports == [Progress(step="fetching owner/model", done=2, total=2, unit="bytes")]
-    assert capfd.readouterr() == ("", "")
-    assert client.calls[0]["revision"] == "0123"
-    assert "pytorch_model.bin" not in str(client.calls[0]["allow_patterns"])
-    pull(served.entry(**MODEL))
-    assert len(client.calls) == 1
-
-
-def test_a_hub_model_without_safetensors_comes_as_it_is(served: Site, client: Hub) -> None:
-    client.weights = "pytorch_model.bin"
-    assert (pull(served.entry(**MODEL)) / "pytorch_model.bin").is_file()
-    client.weights = "model.gguf"
-    (client.folder / "pytorch_model.bin").unlink()
-    with pytest.raises(WeightsError, match="neither"):
-        pull(served.entry(**MODEL))
-
-
-def test_a_mirror_is_a_mirror_of_the_hub_too(served: Site, client: Hub) -> None:
-    pull(served.entry(**MODEL), mirror="https://mirror.example/")
-    assert client.calls[0]["endpoint"] == "https://mirror.example"
-
-
-def test_an_offline_hub_is_a_sentence(
-    served: Site, client: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-
-    monkeypatch.setattr(huggingface_hub, "is_offline_mode", lambda: True)
-    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE forbids to fetch it") as caught:
-        pull(served.entry(**MODEL))
-    assert "--set speech.model=FOLDER" in str(caught.value.hint)
-    assert not client.calls
-
-
-def test_a_hub_that_fails_is_a_sentence(
-    served: Site, client: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-
-    def fail(*_: object, **__: object) -> str:
-        raise huggingface_hub.errors.LocalEntryNotFoundError("no network\nand more")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(
-        WeightsError,
-        match=r"owner/model could not be fetched from the Hugging Face hub: no network$",
-    ):
-        pull(served.entry(**MODEL))
-
-
-def test_files_of_the_hub_are_compared_with_the_names_of_their_blobs(tmp_path: Path) -> None:
-    snapshot, blobs = tmp_path / "snapshots" / "0123", tmp_path / "blobs"
-    snapshot.mkdir(parents=True)
-    blobs.mkdir()
-    large = hashlib.sha256(CONTENT).hexdigest()
-    small = hashlib.sha1(b"blob 2\0{}").hexdigest()
-    (blobs / large).write_bytes(CONTENT)
-    (blobs / small).write_bytes(b"{}")
-    (snapshot / "model.safetensors").symlink_to(blobs / large)
-    (snapshot / "config.json").symlink_to(blobs / small)
-    hub.check(snapshot, "again")
-    (blobs / large).write_bytes(CONTENT[:-1])
-    with pytest.raises(WeightsCorrupt, match=r"model\.safetensors is not the file"):
-        hub.check(snapshot, "again")

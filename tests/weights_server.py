@@ -31,6 +31,8 @@ class Site:
             connections after these are whole.
         announced: Content-Length of a whole answer; None: the truth; "": none is sent.
         statuses: error statuses of the next answers, before anything else.
+        redirects: where the first address redirects to.
+        refuses_ranges: whether every Range is answered with 416.
         waits_for: an event before which no body is sent.
         asked: the headers of each request, with the path under "path".
     """
@@ -43,6 +45,8 @@ class Site:
     cut_after: list[int] = field(default_factory=list)
     announced: str | None = None
     statuses: list[int] = field(default_factory=list)
+    redirects: str | None = None
+    refuses_ranges: bool = False
     waits_for: threading.Event | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
 
@@ -91,7 +95,11 @@ def _handler(served: Site) -> Callable[..., BaseHTTPRequestHandler]:
             # A proxy is asked with the whole address.
             if re.sub(r"^http://[^/]+", "", self.path) not in served.paths:
                 return self.fail(404)
+            if served.redirects and self.path == served.paths[0]:
+                return self.fail(302, {"Location": served.redirects})
             start = self.start()
+            if start is not None and served.refuses_ranges:
+                return self.fail(416)
             if start is not None and start >= len(served.content):
                 return self.fail(416, {"Content-Range": f"bytes */{len(served.content)}"})
             body = served.content[start or 0 :]

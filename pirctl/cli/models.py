@@ -9,7 +9,7 @@ import typer
 
 from pirctl.cli import models_bfm, options
 from pirctl.cli.output import print_json, print_message, print_result
-from pirctl.cli.progress import show_progress
+from pirctl.cli.progress import byte_text, show_progress
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def list_models(json_output: options.Json = False) -> None:
         )
         return
     for entry in entries:
-        size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else ""
+        size = byte_text(entry.bytes) if entry.bytes else ""
         print_result(f"{entry.name:<30} {states[entry.name]:<8} {size:>9}  {entry.used_for}")
         print_result(f"{'':<50} for: {', '.join(entry.needed_by)}")
         print_result(f"{'':<50} licence: {entry.licence}")
@@ -148,10 +148,12 @@ def verify_models(
         try:
             with show_progress(quiet) as on_progress:
                 state: str = catalog.verify(entry, on_progress)
+            problem = None
         except PirctlError as error:
             state = "wrong" if isinstance(error, WeightsCorrupt) else "missing"
+            problem = error.message
             failures.append((entry.name, error))
-        results.append({"name": entry.name, "state": state, "path": _path(entry)})
+        results.append({"name": entry.name, "state": state, "path": _path(entry), "error": problem})
         if not json_output:
             note = f"  ({entry.why})" if state == "unknown" else ""
             print_result(f"{entry.name:<30} {state}{note}")
@@ -167,7 +169,11 @@ def import_models(
     name: Name,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE...", help="The file you have; it stays where it is."),
+        typer.Argument(
+            metavar="FILE...",
+            help="The file you have; it stays where it is.",
+            readable=False,  # Checked by the import itself, which says it as any other error.
+        ),
     ] = None,
     companions: Annotated[
         Path | None,

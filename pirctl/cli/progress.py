@@ -140,13 +140,21 @@ class Lines:
         print(f"{report.step}: {', '.join(parts)}", file=self._stream, flush=True)
 
 
+def byte_text(count: float) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
 def _amount(count: float, unit: str) -> str:
-    return f"{count / 1e6:.1f} MB" if unit == "bytes" else f"{count:.1f} {unit}"
+    return byte_text(count) if unit == "bytes" else f"{count:.1f} {unit}"
 
 
 def _amount_of(done: int, total: int | None, unit: str) -> str:
+    if unit == "bytes" and total is None:
+        return byte_text(done)
     if unit == "bytes":
-        return f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f}/{total / 1e6:.1f} MB"
+        number, _, scale = byte_text(total or 0).partition(" ")
+        return f"{done / (1e6 if scale == 'MB' else 1e3):.1f}/{number} {scale}"
     return f"{done} {unit}" if total is None else f"{done}/{total} {unit}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pirctl import catalog, download
+from pirctl import catalog, transfer
 from pirctl.weights import WeightsEntry
 from tests.cli.conftest import Command
 from tests.weights_server import CONTENT, Site, site
@@ -18,7 +18,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A server that has `toy`; the catalogue has `toy`, `gone` and `form`."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("PIRCTL_MIRROR", raising=False)
-    monkeypatch.setattr(download, "_PAUSES_S", (0.0,))
+    monkeypatch.setattr(transfer, "_PAUSES_S", (0.0,))
     with site() as served:
         entries: list[WeightsEntry] = [
             served.entry(),
@@ -129,6 +129,28 @@ def test_verify_of_a_named_file_that_is_missing_is_an_error(pirctl: Command, ser
     assert outcome.status == 1
     assert outcome.out.split() == ["gone", "missing"]
     assert "error: gone.bin is not in" in outcome.err
+    outcome = pirctl("models", "verify", "form", "--json")
+    assert outcome.err.splitlines()[-1] == "hint: sign the form"
+    (form,) = json.loads(outcome.out)
+    assert (form["state"], form["error"]) == ("missing", outcome.err.splitlines()[0][7:])
+
+
+def test_a_file_that_may_not_be_read_is_wrong_everywhere(
+    pirctl: Command, served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pirctl import weights
+
+    def forbid(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    path = Path(pirctl("models", "pull", "toy", "-q").out.strip())
+    (path.parent / "verified.json").unlink()
+    monkeypatch.setattr(weights, "file_hash", forbid)
+    assert json.loads(pirctl("models", "list", "--json").out)[0]["state"] == "wrong"
+    for command in ("verify", "path", "pull"):
+        outcome = pirctl("models", command, "toy")
+        assert outcome.status == 1
+        assert f"error: {path} cannot be read: permission denied" in outcome.err
 
 
 def test_import_takes_the_right_file(pirctl: Command, served: Site, tmp_path: Path) -> None:
