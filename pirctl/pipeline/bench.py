@@ -7,9 +7,7 @@ all of them, and the medians are compared with a convolution measured in the sam
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from pirctl.media.video import VideoWriter, read_frames
+from pirctl import memory
+from pirctl.media import VideoWriter, read_frames
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import Precision, default_precision, prepare_inference
@@ -340,8 +339,7 @@ def peak_memory_mb(device: torch.device) -> float:
     """Highest memory so far: of the CUDA allocator, else resident memory of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    return memory.peak_bytes() / 2**20
 
 
 def _describe(device: torch.device) -> str:

@@ -8,8 +8,6 @@ the command of the same name; a second run reuses the steps that are finished.
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from typing import Any
 
 import torch
 
-from pirctl import config
+from pirctl import config, memory
 from pirctl.device import select_device
 from pirctl.errors import SettingsError
 from pirctl.files import atomic_file, check_writable
@@ -157,20 +155,13 @@ def demo(
         clip_s=seconds,
         steps=tuple(diary.steps),
         seconds=time.perf_counter() - start,
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=memory.peak_bytes(with_children=True),
         video=video,
         evaluation=evaluation,
     )
     with atomic_file(folder / "report.json") as path:
         path.write_text(json.dumps(report.to_mapping(), indent=2) + "\n", encoding="utf-8")
     return report
-
-
-def peak_memory_bytes() -> int:
-    """Most resident memory of this process so far, plus that of the largest process it started."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return unit * sum(resource.getrusage(each).ru_maxrss for each in who)
 
 
 class _Note:

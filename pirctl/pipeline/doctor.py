@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pirctl import __version__, catalog, config, hub
+from pirctl import __version__, catalog, config, hub, memory
 from pirctl.device import cpu_count
 from pirctl.errors import PirctlError, ProgramMissing
 from pirctl.media.process import ffmpeg_program
@@ -186,9 +186,8 @@ def _torch() -> Iterator[Check]:
 
 
 def _memory() -> Check:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
+    total = memory.physical_bytes()
+    if total is None:
         return Check(name="memory", state="ok", found="unknown")
     found = f"{total / _GIB:.1f} GiB"
     if total < 4 * _GIB:

@@ -6,7 +6,6 @@ file. The held-out end of the clip is not even decoded. Network tensors are made
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pirctl import memory
 from pirctl.errors import SettingsError, TargetError
 from pirctl.face.landmarks import LIPS_OUTER
 from pirctl.face.masks import MaskPainter, head_mask
@@ -219,7 +219,7 @@ def _allocate(
 ) -> Iterator[Tensor]:
     if device.type == "cuda" and total_bytes < _GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
         return (torch.empty(shape, dtype=torch.uint8, device=device) for shape in shapes)
-    if total_bytes < _MEMORY_SHARE * physical_memory_bytes():
+    if total_bytes < _MEMORY_SHARE * (memory.physical_bytes() or memory.ASSUMED_BYTES):
         return (torch.empty(shape, dtype=torch.uint8) for shape in shapes)
     return (_mapped(shape, folder) for shape in shapes)
 
@@ -228,11 +228,3 @@ def _mapped(shape: tuple[int, ...], folder: Path) -> Tensor:
     # The file has no name, so it is gone when the last reference is, even after a kill.
     with tempfile.TemporaryFile(dir=folder) as file:
         return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
-
-
-def physical_memory_bytes() -> int:
-    """Memory of this machine; a modest guess where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pirctl import memory
 from pirctl.face.camera import jitter_intrinsics, scale_intrinsics
 from pirctl.networks.discriminator import MultiscaleDiscriminator
 from pirctl.networks.face import FaceNetwork
@@ -29,7 +30,7 @@ from pirctl.networks.perceptual import PerceptualLoss
 from pirctl.networks.renderer import Renderer
 from pirctl.settings import Settings
 from pirctl.training.face import preview_numbers
-from pirctl.training.footage import Footage, physical_memory_bytes
+from pirctl.training.footage import Footage
 from pirctl.training.losses import (
     Adversarial,
     feature_matching,
@@ -260,7 +261,7 @@ class _Planes:
         room = (
             torch.cuda.mem_get_info(footage.device)[0]
             if footage.device.type == "cuda"
-            else physical_memory_bytes()
+            else memory.physical_bytes() or memory.ASSUMED_BYTES
         )
         self._store: Tensor | None = None
         self._known = torch.zeros(frames, dtype=torch.bool)
