@@ -107,7 +107,7 @@ class Wav2VecEncoder(SpeechEncoder):
 
         config = Wav2Vec2Config.from_dict(dict(architecture["config"]))  # type: ignore[call-overload]
         model = Wav2Vec2Model(config)
-        normalise, masked = bool(architecture["normalise"]), bool(architecture["masked"])
+        normalise, masked = bool(architecture["normalise"]), bool(architecture.get("masked"))
         return cls(model, normalise, masked, settings, frame_rate, sample_rate_hz)
 
     def architecture(self) -> dict[str, object]:
