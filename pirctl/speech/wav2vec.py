@@ -12,9 +12,9 @@ the transformer hears nothing there.
 Long sound is heard in overlapping chunks. The convolutions' rows are those of the file in one
 piece to 1e-5 of their spread. The transformer attends to everything that it is given, so the
 features of a window with 64 frames of context on either side are close to those of the file in
-one piece, not equal: to 5 % of their spread (root mean square of a frame) on random weights of up
-to eight layers. 64 frames is how far the positional convolution reaches; with 25 it is 25 to 40 %
-where windows meet.
+one piece, not equal: to 5 % of their spread (root mean square of a frame) on random weights of
+four layers, to 10 % of eight. 64 frames is how far the positional convolution reaches; with 25 it
+is 30 to 60 % where windows meet.
 """
 
 from __future__ import annotations
