@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.settings import DEFAULT_PRESET
+
+if TYPE_CHECKING:
+    from pirctl.pipeline.preprocess import PreprocessReport
 
 
 class TrackerName(StrEnum):
@@ -135,6 +138,15 @@ def preprocess(
             device=device,
             on_progress=on_progress,
         )
+    _tell(report, quiet)
+    if json_output:
+        print_json(report.to_mapping())
+    else:
+        print_result(report.target.folder)
+
+
+def _tell(report: PreprocessReport, quiet: bool) -> None:
+    """Say how it went, and always what went wrong."""
     if report.up_to_date:
         note = f"{report.target.name} is up to date, nothing to do"
     else:
@@ -154,7 +166,3 @@ def preprocess(
             f"{len(report.unusable_frames)} of {report.frames} frames have no usable face: "
             f"{first}{more}"
         )
-    if json_output:
-        print_json(report.to_mapping())
-    else:
-        print_result(report.target.folder)

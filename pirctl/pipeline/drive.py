@@ -9,7 +9,6 @@ the driver are not used.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from pirctl.errors import MediaError
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
 from pirctl.face.track import FaceDetector
 from pirctl.media import MediaInfo, probe
-from pirctl.pipeline.observers import choose_detector
+from pirctl.pipeline.observers import open_points
 from pirctl.pipeline.own import OwnExpressions
 from pirctl.pipeline.parts import fit_source
 from pirctl.pipeline.poses import rest_expression
@@ -113,14 +112,10 @@ def driving_expression(
         previous=nothing,
         report=on_progress,
     )
-    with ExitStack() as stack:
-        points, detector = None, driving.detector
-        if driving.landmarks is not None:
-            points = read_landmark_file(driving.landmarks)
-        elif detector is None:
-            detector = choose_detector(None, driving.tracker_model, None)
-            stack.enter_context(closing(detector))
-        track = fit_source(work, points, detector)
+    with open_points(
+        driving.landmarks, driving.detector, None, driving.tracker_model, None
+    ) as points:
+        track = fit_source(work, points)
     own = target.track()
     z_exp = carry_over(track) + rest_expression(own)
     return DrivingExpression(

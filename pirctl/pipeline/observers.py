@@ -5,6 +5,8 @@ Nothing falls back silently: what is not there is an error that names every way 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +15,7 @@ from pirctl.device import select_device
 from pirctl.errors import SettingsError, WeightsMissing
 from pirctl.face.deep3d import Deep3dNetwork, load_network
 from pirctl.face.facexlib_tracker import FacexlibDetector
+from pirctl.face.landmark_file import Landmarks, read_landmark_file
 from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
 from pirctl.face.track import FaceDetector, MediapipeDetector
 
@@ -48,6 +51,38 @@ def choose_detector(
         return FacexlibDetector(detection, alignment, select_device(device))
     ways = "--tracker-model FILE, or give points with --landmarks FILE"
     return MediapipeDetector(model or _find("face_landmarker", ways))
+
+
+@contextmanager
+def open_points(
+    landmarks: Path | None,
+    detector: FaceDetector | None,
+    name: TrackerName | None,
+    model: Path | None,
+    device: str | None,
+) -> Iterator[Landmarks | FaceDetector]:
+    """Where the points of a video come from: a file that has them, else what finds them.
+
+    Args:
+        landmarks: a landmark file.
+        detector: finds the face, unless there is a file; stays open.
+        name: the tracker to choose when there is neither; with `model` and `device` as in
+            `choose_detector`.
+        model: see there.
+        device: see there.
+
+    Raises:
+        MediaError: the file is no landmark file.
+        SettingsError: as `choose_detector`.
+        WeightsMissing: as `choose_detector`.
+    """
+    if landmarks is not None:
+        yield read_landmark_file(landmarks)
+    elif detector is not None:
+        yield detector
+    else:
+        with closing(choose_detector(name, model, device)) as chosen:
+            yield chosen
 
 
 def choose_parser(name: ParserName | None, weights: Path | None, device: str | None) -> Parser:

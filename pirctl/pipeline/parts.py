@@ -46,15 +46,14 @@ _PARSER_BATCH = 8
 def make_parts(
     work: Work,
     made: Target,
-    points: Landmarks | None,
-    detector: FaceDetector | None,
+    points: Landmarks | FaceDetector,
     labeller: Parser,
     *,
     with_audio: bool,
 ) -> tuple[int, Track]:
-    """Write every part but `target.yaml` into the new folder."""
+    """Write every part but `target.yaml` into the new folder; `points` gives or finds the face."""
     size_px = work.settings.media.size_px
-    tracked = _landmarks(work, points, detector)
+    tracked = _landmarks(work, points)
     work.crops.append(_crop(work, tracked))
     cropped = crop_from_source(tracked.points, work.crop.rounded(), size_px)
     mesh = mesh_points(work, cropped, tracked.valid)
@@ -70,10 +69,10 @@ def make_parts(
     return frames, track
 
 
-def fit_source(work: Work, points: Landmarks | None, detector: FaceDetector | None) -> Track:
+def fit_source(work: Work, points: Landmarks | FaceDetector) -> Track:
     """Track and fit a video whose pictures and sound are not kept; arguments as `make_parts`."""
-    tracked = _landmarks(work, points, detector)
-    if points is not None:  # Its rows go a little beyond the pictures.
+    tracked = _landmarks(work, points)
+    if isinstance(points, Landmarks):  # Its rows go a little beyond the pictures.
         frames = expected_frames(work.source.info, work.rate) or len(tracked.valid)
         tracked = replace(tracked, points=tracked.points[:frames], valid=tracked.valid[:frames])
     work.crops.append(_crop(work, tracked))
@@ -81,7 +80,7 @@ def fit_source(work: Work, points: Landmarks | None, detector: FaceDetector | No
     return fit_track(work, cropped, mesh_points(work, cropped, tracked.valid), tracked.valid)
 
 
-def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | None) -> Landmarks:
+def _landmarks(work: Work, points: Landmarks | FaceDetector) -> Landmarks:
     """Landmarks in source pixels at the target's frame rate."""
     info, about = work.source.info, work.previous.about
     if work.previous.has("track") and about is not None:
@@ -96,14 +95,13 @@ def _landmarks(work: Work, points: Landmarks | None, detector: FaceDetector | No
             height=info.height,
             frame_rate=work.rate,
         )
-    elif points is not None:
+    elif isinstance(points, Landmarks):
         duration_s = len(points.valid) / points.frame_rate
         # A few rows more than the picture may have; the pictures' number is known after reading.
         found = resample_landmarks(points, work.rate, int(duration_s * work.rate) + 2)
     else:
-        assert detector is not None
         with work.step("tracking"):
-            found = _track(work, detector)
+            found = _track(work, points)
     if not found.valid.any():
         raise FaceNotFound(
             f"{work.source.video}: no face found in any of {len(found.valid)} frames "

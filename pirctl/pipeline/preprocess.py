@@ -6,7 +6,6 @@ complete. A second run redoes only what changed (`reuse`).
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from pirctl.errors import MediaError, SettingsError
 from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
-from pirctl.face.landmark_file import check_landmarks, read_landmark_file
+from pirctl.face.landmark_file import Landmarks, check_landmarks
 from pirctl.face.landmarks import SPARSE_COUNTS, eye_distance
 from pirctl.face.model import GENERIC, FaceModel, load_face_model
 from pirctl.face.track import FaceDetector
@@ -26,9 +25,9 @@ from pirctl.pipeline.observers import (
     FitName,
     ParserName,
     TrackerName,
-    choose_detector,
     choose_parser,
     choose_regressor,
+    open_points,
 )
 from pirctl.pipeline.parts import make_parts
 from pirctl.pipeline.reuse import Previous, Source, file_digest, part_digests
@@ -153,19 +152,17 @@ def preprocess(
     model = load_face_model(face_model)
     regressor = _choose_regressor(fit, fit_weights, model, device)
     source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
-    with ExitStack() as stack:
-        points = read_landmark_file(landmarks) if landmarks else None
-        if points is not None and landmarks is not None:
+    with open_points(landmarks, detector, tracker, tracker_model, device) as points:
+        if isinstance(points, Landmarks):
+            assert landmarks is not None
             check_landmarks(
                 points, landmarks, width=info.width, height=info.height, frames=info.frames
             )
-        elif detector is None:
-            detector = choose_detector(tracker, tracker_model, device)
-            stack.enter_context(closing(detector))
+            tracked_by, count = "file", points.points.shape[1]
+        else:
+            tracked_by, count = points.name, points.points
         labeller = choose_parser(parser, parser_weights, device)
-        tracked_by = "file" if points is not None else detector.name if detector else ""
         method = fit if regressor is None else f"{fit} {weights_digest(regressor)}"
-        count = points.points.shape[1] if points is not None else detector.points if detector else 0
         parts = part_digests(
             source, settings, model, tracked_by, landmarks, labeller, with_audio, method,
             is_sparse=count in SPARSE_COUNTS,
@@ -185,9 +182,7 @@ def preprocess(
         )
         with atomic_folder(target.folder) as folder:
             made = Target(folder)
-            frames, track = make_parts(
-                work, made, points, detector, labeller, with_audio=with_audio
-            )
+            frames, track = make_parts(work, made, points, labeller, with_audio=with_audio)
             about = _about(work, preset, tracked_by, labeller.name, parts, frames)
             made.write_about(replace(about, has_audio=with_audio, fit=fit, consent=consent))
             previous.keep_stages(made)
