@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from pirctl.face import landmarks as mesh
-from pirctl.face.build.axes import DESIGNED
 from pirctl.face.build.assemble import EYE_DISTANCE_DM, align, build_model, without_perspective
+from pirctl.face.build.axes import DESIGNED
+from pirctl.face.build.measure import Array, Person
 from pirctl.face.camera import FLIP, intrinsics, project, transform
 from pirctl.face.draw import contact_sheet, draw_text, write_image
 from pirctl.face.fit import ClipFit, fit_clip
-from pirctl.face.build.measure import Array, Person
 from pirctl.face.model import ARKIT_NAMES, FaceModel
 from pirctl.face.shade import draw_surface
 from pirctl.files import atomic_file

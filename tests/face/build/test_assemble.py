@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pirctl.face import landmarks as mesh
+from pirctl.face.build.assemble import align, build_model, identity_axes, without_perspective
 from pirctl.face.build.axes import (
     MIRROR_NAMES,
     close_lids,
@@ -16,10 +17,9 @@ from pirctl.face.build.axes import (
     expression_regions,
     regress,
 )
-from pirctl.face.build.assemble import align, build_model, identity_axes, without_perspective
 from pirctl.face.build.card import leave_one_out, write_card
-from pirctl.face.landmarks import ring_closure, ring_gap
 from pirctl.face.build.measure import Array, Person
+from pirctl.face.landmarks import ring_closure, ring_gap
 from pirctl.face.model import ARKIT_NAMES, FaceModel, read_face_model
 
 MODEL = Path(__file__).parents[3] / "models" / "face" / "generic.safetensors"
