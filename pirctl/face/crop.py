@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pirctl.errors import FaceNotFound
 from pirctl.face.landmarks import brows_and_chin
-from pirctl.media.video import Crop
+from pirctl.media import Crop
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

@@ -1,6 +1,6 @@
 """Frames and sound into a new video, through ffmpeg's pipe; it gets its name when complete.
 
-The way back, `Crop` and `read_frames`, is in `reader` and can be imported from here as well.
+The way back is in `reader`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,7 @@ from pirctl.errors import DecodeError, EncodeError
 from pirctl.files import atomic_file, check_writable
 from pirctl.media.probe import MediaInfo, probe
 from pirctl.media.process import command_of, file_url, running
-from pirctl.media.reader import EXACT, Crop, Frame, read_frames
-
-__all__ = [
-    "GROUP_FRAMES",
-    "SYNTHETIC_COMMENT",
-    "Crop",
-    "Frame",
-    "Quality",
-    "VideoWriter",
-    "check_video_name",
-    "read_frames",
-]
+from pirctl.media.reader import EXACT, Frame
 
 Quality = Literal["delivery", "archive", "labels"]
 

@@ -38,7 +38,7 @@ def paint_atlas(
     canvas = Canvas(side, neutral, origin)
     _paint_skin(canvas, rng)
     _paint_lips(canvas, rng)
-    _paint_eye_region(canvas, rng)
+    _paint_eye_region(canvas)
     _paint_brows(canvas, rng)
     _label_face(canvas)
     atlas = np.zeros((side, 2 * side, 4), np.float32)
@@ -125,7 +125,7 @@ def _paint_lips(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.tint(canvas.spot(dip, 0.10, 0.022), (0.66, 0.44, 0.37), 0.30)
 
 
-def _paint_eye_region(canvas: Canvas, rng: np.random.Generator) -> None:
+def _paint_eye_region(canvas: Canvas) -> None:
     import cv2
 
     for ring, crease in (

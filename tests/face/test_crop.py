@@ -6,7 +6,7 @@ import pytest
 from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, face_height, source_from_crop
 from pirctl.face.landmarks import BROW_LEFT, BROW_RIGHT, CHIN
-from pirctl.media.video import Crop
+from pirctl.media import Crop
 
 
 def face(x: float, y: float, height: float) -> np.ndarray:
