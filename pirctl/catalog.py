@@ -15,7 +15,13 @@ from typing import Any, Literal
 import yaml
 
 from pirctl import hub, weights
-from pirctl.errors import PirctlError, SettingsError, WeightsError, WeightsMissing
+from pirctl.errors import (
+    PirctlError,
+    SettingsError,
+    WeightsCorrupt,
+    WeightsError,
+    WeightsMissing,
+)
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import DEFAULT_PRESET as DEFAULT_PRESET
 from pirctl.weights import WeightsEntry, WeightsState
@@ -134,6 +140,7 @@ def find_weights(name: str, path: Path | None = None) -> Path:
                 "the Hugging Face hub",
                 hint=f"pirctl models pull {name}",
             )
+        hub.check_once(folder, entry.mend)
         return folder
     if not entry.path.is_file():
         raise WeightsMissing(
@@ -164,7 +171,14 @@ def state_of(entry: WeightsEntry) -> WeightsState:
     """Whether a model file is there, and is the right one."""
     if entry.obtain != "hub":
         return weights.state_of(entry)
-    return WeightsState.MISSING if hub_folder(entry) is None else WeightsState.HERE
+    folder = hub_folder(entry)
+    if folder is None:
+        return WeightsState.MISSING
+    try:
+        hub.check_once(folder, entry.mend)
+    except WeightsCorrupt:
+        return WeightsState.WRONG
+    return WeightsState.HERE
 
 
 def verify(
@@ -180,7 +194,8 @@ def verify(
         WeightsCorrupt: it is another file.
     """
     if entry.obtain == "hub":
-        hub.check(find_weights(entry.name), entry.mend)
+        folder = hub_folder(entry)
+        hub.check(find_weights(entry.name) if folder is None else folder, entry.mend)
         return "right"
     if not entry.path.is_file():
         raise WeightsMissing(

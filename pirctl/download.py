@@ -42,13 +42,15 @@ def pull(
     if entry.obtain == "hub":
         assert entry.repository is not None
         assert entry.revision is not None
-        return hub.fetch(
+        folder = hub.fetch(
             entry.repository,
             entry.revision,
             endpoint=mirror,
             force=force,
             on_progress=on_progress,
         )
+        hub.check_once(folder, entry.mend)
+        return folder
     if _is_done(entry, force):
         return entry.path
     if entry.obtain == "manual":

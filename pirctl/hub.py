@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pirctl import weights
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.files import check_writable
 from pirctl.progress import OnProgress, ignore_progress
@@ -24,7 +25,6 @@ from pirctl.weights import WeightsEntry, mismatch
 _SETTINGS = ("config.json", "preprocessor_config.json")
 # In the order of preference; the second is loaded with weights_only.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_CHUNK_BYTES = 1 << 20
 _ELSEWHERE = "name a local folder: --set speech.model=FOLDER"
 
 
@@ -84,9 +84,9 @@ def fetch(
             _ask(repository, revision, endpoint)
             folder = _snapshot(repository, revision, _SETTINGS, endpoint, force=force)
             _check_settings(repository, folder)
-            weights = _fetch_weights(repository, folder, endpoint, force, on_progress)
+            name = _fetch_weights(repository, folder, endpoint, force, on_progress)
             # The commit, not the branch, which may have moved on.
-            return _snapshot(repository, folder.name, [*_SETTINGS, weights], endpoint)
+            return _snapshot(repository, folder.name, [*_SETTINGS, name], endpoint)
     except WeightsError as error:
         raise type(error)(error.message, hint=f"try again later, or {_ELSEWHERE}") from error
     except PirctlError as error:
@@ -189,6 +189,7 @@ def _fetch_weights(
         headers={"Authorization": token} if token else None,
         on_progress=on_progress,
     )
+    weights.remember(entry, blob)
     return name
 
 
@@ -203,14 +204,24 @@ def _find_weights(repository: str, commit: str, endpoint: str | None) -> tuple[s
         except errors.EntryNotFoundError:
             continue
         digest = about.etag or ""
-        if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        if not _is_hash(digest, 64):
             raise WeightsError(f"{url}: the server does not tell the hash of the weights")
-        entry = WeightsEntry(
-            name=repository, used_for="speech features", needed_by=(), licence="", licence_url="",
-            file=digest, url=url, bytes=about.size, sha256=digest,
-        )  # fmt: skip
-        return name, entry
+        return name, _blob_entry(repository, digest, url, about.size)
     raise WeightsError(f"{repository} at {commit} has neither {' nor '.join(_WEIGHTS)}")
+
+
+def _blob_entry(
+    name: str, digest: str, url: str | None = None, size: int | None = None
+) -> WeightsEntry:
+    """A large file of the hub's cache, which is named by its SHA-256."""
+    return WeightsEntry(
+        name=name, used_for="speech features", needed_by=(), licence="", licence_url="",
+        file=digest, url=url, bytes=size, sha256=digest,
+    )  # fmt: skip
+
+
+def _is_hash(text: str, length: int) -> bool:
+    return len(text) == length and not set(text) - set("0123456789abcdef")
 
 
 def _reason(error: BaseException) -> str:
@@ -245,16 +256,30 @@ def check(folder: Path, mend: str) -> None:
             raise WeightsCorrupt(f"{path} is not the file that the hub has", hint=mend)
 
 
+def check_once(folder: Path, mend: str) -> None:
+    """`check`, but weights that were found right before are not read again.
+
+    Raises:
+        WeightsCorrupt: a file was changed or is cut off.
+    """
+    for path in sorted(folder.iterdir()):
+        blob = path.resolve()
+        try:
+            if _is_hash(blob.name, 64):
+                weights.check_once(_blob_entry(path.name, blob.name), blob)
+            elif not _has_its_hash(path):
+                raise WeightsCorrupt(f"{path} is not the file that the hub has")
+        except WeightsCorrupt as error:
+            raise WeightsCorrupt(error.message, hint=mend) from error
+
+
 def _has_its_hash(path: Path) -> bool:
     name = path.resolve().name
-    if set(name) - set("0123456789abcdef") or len(name) not in {40, 64}:
-        return True  # A cache without links, as on Windows: nothing to compare with.
     # Large files are named by their SHA-256, small ones as git names its blobs.
-    if len(name) == 64:
-        digest = hashlib.sha256()
-    else:
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+    if _is_hash(name, 64):
+        return weights.file_hash(path) == name
+    if not _is_hash(name, 40):
+        return True  # A cache without links, as on Windows: nothing to compare with.
+    content = path.read_bytes()
+    digest = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
     return digest.hexdigest() == name

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-class _Runs:
+class Runs:
     """Makes a folder when it is unpickled by something that runs code."""
 
     def __init__(self, mark: Path) -> None:
@@ -23,7 +23,7 @@ class _Runs:
 
 def write_hostile(folder: Path) -> list[Path]:
     """Write such files, in each format that torch.load knows; they make `folder`/was-run."""
-    content = {"features.0.weight": torch.zeros(1), "state_dict": _Runs(folder / "was-run")}
+    content = {"features.0.weight": torch.zeros(1), "state_dict": Runs(folder / "was-run")}
     archive, legacy, plain = (folder / f"hostile-{name}.pth" for name in ("zip", "legacy", "raw"))
     torch.save(content, archive)
     torch.save(content, legacy, _use_new_zipfile_serialization=False)

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from pirctl import hub, transfer
+from pirctl import catalog, hub, transfer, weights
 from pirctl.download import pull
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.progress import Progress
+from pirctl.weights import WeightsState
 from tests.weights_server import CONTENT, Site
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -251,8 +252,19 @@ def test_force_brings_back_what_was_damaged(model: Hub) -> None:
     with pytest.raises(WeightsCorrupt, match="is not the file that the hub has") as caught:
         hub.check(folder, "again")
     assert caught.value.hint == "again"
+    with pytest.raises(WeightsCorrupt) as caught:
+        hub.check_once(folder, "again")
+    assert caught.value.hint == "again"
     assert fetch(model, force=True) == folder
     hub.check(folder, "again")
+
+
+def test_weights_that_arrived_right_are_not_read_again(
+    model: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fetch(model)
+    monkeypatch.setattr(weights, "file_hash", lambda *_: pytest.fail("reads them"))
+    hub.check_once(folder, "again")
 
 
 def test_two_pulls_at_once_fetch_the_weights_once(model: Hub) -> None:
@@ -308,12 +320,22 @@ def test_a_cache_that_cannot_be_written_is_told_where_else_it_may_be(
     assert not model.asked
 
 
-def test_a_mirror_is_a_mirror_of_the_hub_too(model: Hub) -> None:
+def test_a_hub_model_is_pulled_from_a_mirror_and_checked_like_a_file(model: Hub) -> None:
     entry = Site().entry(
         obtain="hub", file=None, url=None, bytes=None, sha256=None,
         repository="owner/model", revision=COMMIT,
     )  # fmt: skip
-    assert pull(entry, mirror=f"{model.address}/") == hub.find(*MODEL)
+    folder = pull(entry, mirror=f"{model.address}/")
+    assert folder == hub.find(*MODEL)
+    assert catalog.state_of(entry) == WeightsState.HERE
+    # As the hub's own client leaves it, when a line was bad.
+    (folder / WEIGHTS).resolve().write_bytes(CONTENT[::-1])
+    assert catalog.state_of(entry) == WeightsState.WRONG
+    with pytest.raises(WeightsCorrupt) as caught:
+        pull(entry)
+    assert caught.value.hint == "pirctl models pull toy --force"
+    pull(entry, force=True, mirror=model.address)
+    assert catalog.state_of(entry) == WeightsState.HERE
 
 
 def test_a_token_stays_with_the_hub(model: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from pirctl import checkpoint
-from pirctl.errors import CheckpointError, PirctlError, SettingsError, WeightsCorrupt
+from pirctl.errors import (
+    CheckpointError,
+    PirctlError,
+    SettingsError,
+    TargetError,
+    WeightsCorrupt,
+)
 from tests.hostile import write_hostile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,17 +130,74 @@ def test_bisenet_with_code_in_it_is_refused(hostile: Path) -> None:
     refuses(BisenetParser, hostile, WeightsCorrupt)
 
 
-@pytest.mark.parametrize("key", [None, "state_dict"])
-def test_other_networks_with_code_in_them_are_refused(hostile: Path, key: str | None) -> None:
-    """RetinaFace, AWING and the regressor of the paper are all read by this one function."""
-    from torch import nn
+@pytest.mark.parametrize("which", ["detection", "alignment"])
+def test_facexlib_with_code_in_it_is_refused(
+    hostile: Path, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pirctl.face import facexlib_tracker, foreign_weights
 
-    from pirctl.face.foreign_weights import load_weights
+    if which == "alignment":
+        # The detector's own file is a good one.
+        real = foreign_weights.load_weights
+        monkeypatch.setattr(
+            facexlib_tracker,
+            "load_weights",
+            lambda network, path, *, name, **rest: (
+                name == "retinaface_resnet50" or real(network, path, name=name, **rest)
+            ),
+        )
+    refuses(lambda path: facexlib_tracker.FacexlibDetector(path, path), hostile, WeightsCorrupt)
 
-    def load(path: Path) -> None:
-        load_weights(nn.Linear(1, 1), path, what="a net", name="net", way_out="walk", key=key)
 
-    refuses(load, hostile, WeightsCorrupt)
+def test_the_papers_regressor_with_code_in_it_is_refused(hostile: Path) -> None:
+    from pirctl.face.deep3d import load_network
+
+    refuses(load_network, hostile, WeightsCorrupt)
+
+
+def test_files_of_the_papers_face_model_with_code_in_them_are_refused(hostile: Path) -> None:
+    from pirctl.face import bfm
+
+    refuses(lambda path: bfm.import_bfm([path]), hostile, PirctlError)
+
+
+def test_an_array_with_code_in_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The map of the mesh points is the only file in numpy's format."""
+    import numpy as np
+
+    from pirctl.face import bfm
+    from pirctl.face.bfm_files import Companions
+    from tests.hostile import Runs
+
+    path = tmp_path / "map.npy"
+    np.save(path, np.array([Runs(tmp_path / "was-run")], object), allow_pickle=True)
+    monkeypatch.setattr(Companions, "find_or_pull", lambda *_: path)
+    refuses(lambda _: bfm._mesh_map(Companions()), path, WeightsCorrupt)
+    np.load(path, allow_pickle=True)
+    assert (tmp_path / "was-run").exists()
+
+
+def test_a_speech_model_with_code_in_it_is_refused(hostile: Path) -> None:
+    """More of it in tests/speech/test_wav2vec.py, with a model that is whole otherwise."""
+    from pirctl import config
+    from pirctl.speech.wav2vec import load_wav2vec
+
+    folder = hostile.parent / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "wav2vec2"}')
+    (folder / "preprocessor_config.json").write_text("{}")
+    (folder / "pytorch_model.bin").write_bytes(hostile.read_bytes())
+    settings = config.load("paper", [f"speech.model={folder}"]).speech
+    refuses(lambda _: load_wav2vec(settings, 25, 16000), hostile, WeightsCorrupt)
+
+
+def test_a_track_with_code_in_it_is_refused(hostile: Path) -> None:
+    from pirctl.target import Target
+
+    hostile.rename(hostile.with_name("track.safetensors"))
+    refuses(lambda path: Target(path.parent).track(), hostile, PirctlError)
 
 
 def test_a_landmark_file_with_code_in_it_is_refused(hostile: Path) -> None:
@@ -174,8 +237,16 @@ def test_weights_of_a_checkpoint_with_code_in_them_are_refused(
 
 def test_settings_with_code_in_them_are_refused(tmp_path: Path) -> None:
     from pirctl import config
+    from pirctl.target import Target
 
     mark = tmp_path / "was-run"
     preset = tmp_path / "preset.yaml"
     preset.write_text(f"media: !!python/object/apply:os.mkdir ['{mark}']\n")
     refuses(lambda path: config.load(path), preset, SettingsError)
+    with pytest.raises(SettingsError):
+        config.load("tiny", [f"media.size_px=!!python/object/apply:os.mkdir ['{mark}']"])
+    target = tmp_path / "target.yaml"
+    target.write_bytes(preset.read_bytes())
+    refuses(lambda path: Target(path.parent).about, target, TargetError)
+    (tmp_path / "settings.yaml").write_bytes(preset.read_bytes())
+    refuses(lambda path: checkpoint._load_settings(path.parent), preset, CheckpointError)

@@ -295,13 +295,15 @@ def _lacks(settings: Settings, states: dict[str, WeightsState]) -> Iterator[Lack
     speech = settings.speech
     if speech.encoder != "wav2vec2" or Path(speech.model).expanduser().is_dir():
         return
-    if hub.find(speech.model, speech.revision or catalog.hub_revision(speech.model)) is None:
-        named = [
-            one for one in catalog.weights_entries().values() if one.repository == speech.model
-        ]
-        yield Lack(
-            name=named[0].name if named else speech.model,
-            state=WeightsState.MISSING,
-            get=f"pirctl models pull {named[0].name}" if named else f"hf download {speech.model}",
-            without="train --set speech.encoder=mel",
-        )
+    revision = speech.revision or catalog.hub_revision(speech.model)
+    listed = catalog.weights_entries().values()
+    named = [one for one in listed if (one.repository, one.revision) == (speech.model, revision)]
+    if named:
+        name, state = named[0].name, states[named[0].name]
+        get = _get(named[0], state)
+    else:
+        missing = hub.find(speech.model, revision) is None
+        name, state = speech.model, WeightsState.MISSING if missing else WeightsState.HERE
+        get = f"hf download {speech.model}"
+    if state != WeightsState.HERE:
+        yield Lack(name=name, state=state, get=get, without="train --set speech.encoder=mel")

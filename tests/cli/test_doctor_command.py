@@ -112,6 +112,19 @@ def test_a_wrong_file_is_no_file(nothing: None) -> None:
     assert {lack.name: lack.get for lack in lacks}["bisenet"].endswith("--force")
 
 
+def test_a_damaged_hub_model_is_a_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = tmp_path / "blobs" / ("0" * 64)
+    blob.parent.mkdir()
+    blob.write_bytes(b"cut off")
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / "model.safetensors").symlink_to(blob)
+    monkeypatch.setattr(hub, "find", lambda *_: tmp_path / "snapshot")
+    report = doctor.examine("paper")
+    lacks = next(one.lacks for one in report.presets if one.name == "paper")
+    assert (lacks[-1].name, lacks[-1].state) == ("wav2vec2-large-960h", WeightsState.WRONG)
+    assert lacks[-1].get == "pirctl models pull wav2vec2-large-960h --force"
+
+
 def test_a_speech_model_in_a_folder_is_no_lack(complete: None, tmp_path: Path) -> None:
     preset = tmp_path / "own.yaml"
     preset.write_text(f"speech: {{model: {tmp_path}}}\n")
