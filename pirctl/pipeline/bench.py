@@ -10,34 +10,26 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pirctl import memory
 from pirctl.media import VideoWriter, read_frames
-from pirctl.networks.audio2exp import Audio2Exp
-from pirctl.networks.face import FaceNetwork
-from pirctl.networks.inference import Precision, default_precision, prepare_inference
-from pirctl.networks.renderer import Renderer
+from pirctl.networks.inference import Precision, default_precision
+from pirctl.pipeline.workload import IDENTITY_WIDTH, Ceiling, PictureNetworks, speech_networks
 from pirctl.progress import OnProgress, Progress, ignore_progress
-from pirctl.settings import MediaSettings, Settings, SpeechSettings
-from pirctl.speech.build import build_encoder
+from pirctl.settings import MediaSettings, Settings
 from pirctl.speech.encoder import SpeechEncoder
-
-IDENTITY_WIDTH, EXPRESSION_WIDTH = 80, 64
-"""The paper's face model; the width hardly matters for speed."""
 
 _AUDIO_FRAMES = 100
 _VIDEO_FRAMES = 50
-_CEILING_CHANNELS, _CEILING_SIZE = 256, 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +117,9 @@ def bench(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with torch.inference_mode():
-        pictures = _Pictures(settings, device, chosen, batch_size)
-        ceiling = _Ceiling(device, chosen)
-        timed = {
+        pictures = PictureNetworks(settings, device, chosen, batch_size)
+        ceiling = Ceiling(device, chosen)
+        timed: dict[str, Callable[[], object]] = {
             "planes": pictures.make_planes,
             "volume rendering": pictures.make_feature,
             "renderer": pictures.make_frame,
@@ -135,15 +127,7 @@ def bench(
             "ceiling": ceiling.run,
         }
         operations = {name: _count_operations(part) for name, part in timed.items()}
-        times: dict[str, list[float]] = {name: [] for name in timed}
-        for turn in range(repeats + 1):
-            for name, part in timed.items():
-                elapsed = _time(part, device)
-                if turn:  # The first turn warms up.
-                    times[name].append(elapsed)
-            on_progress(
-                Progress(step="timing the networks", done=turn, total=repeats, unit="turns")
-            )
+        times = _take_turns(timed, repeats, device, on_progress)
     rate = operations["ceiling"] / statistics.median(times["ceiling"])
     parts = [
         _report(name, times[name], operations[name], rate, batch_size)
@@ -177,67 +161,21 @@ def bench(
     )
 
 
-class _Pictures:
-    """The picture networks with random weights, and what goes into each."""
-
-    def __init__(
-        self, settings: Settings, device: torch.device, precision: Precision, batch: int
-    ) -> None:
-        size = settings.media.size_px
-        face = FaceNetwork(settings.face, IDENTITY_WIDTH, EXPRESSION_WIDTH, size)
-        renderer = Renderer(settings.renderer, settings.face.feature_channels, size)
-        self.face = prepare_inference(face, device, precision)
-        self.renderer = prepare_inference(renderer, device, precision)
-        self.size = settings.renderer.feature_size
-        self.z_id = torch.zeros(batch, IDENTITY_WIDTH, device=device)
-        self.z_exp = torch.rand(batch, EXPRESSION_WIDTH, device=device)
-        # A frontal face 12 dm away, as large as the crop.
-        flip = torch.tensor([1.0, -1.0, -1.0], device=device)
-        self.R = torch.diag(flip).expand(batch, 3, 3)
-        self.t = torch.tensor([0.0, 0.0, 12.0], device=device).expand(batch, 3)
-        focal, middle = 3.6 * size, size / 2
-        self.K = torch.tensor(
-            [[focal, 0.0, middle], [0.0, focal, middle], [0.0, 0.0, 1.0]], device=device
-        )
-        self.masked = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-        self.planes = self.make_planes()
-        self.feature = self.make_feature()
-
-    def make_planes(self) -> Tensor:
-        return self.face.planes(self.z_id, self.z_exp)
-
-    def make_feature(self, planes: Tensor | None = None) -> Tensor:
-        return self.face.feature_image(
-            self.z_id,
-            self.z_exp,
-            self.R,
-            self.t,
-            self.K,
-            self.size,
-            planes=self.planes if planes is None else planes,
-        )
-
-    def make_frame(self, feature: Tensor | None = None) -> Tensor:
-        frame: Tensor = self.renderer(self.masked, self.feature if feature is None else feature)
-        return frame
-
-    def make_all(self) -> Tensor:
-        return self.make_frame(self.make_feature(self.make_planes()))
-
-
-class _Ceiling:
-    """A convolution as fast as the device has one: 3 x 3, channels-last."""
-
-    def __init__(self, device: torch.device, precision: Precision) -> None:
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        channels = _CEILING_CHANNELS
-        x = torch.randn(1, channels, _CEILING_SIZE, _CEILING_SIZE)
-        weight = torch.randn(channels, channels, 3, 3)
-        self.x = x.to(device, dtype, memory_format=torch.channels_last)
-        self.weight = weight.to(device, dtype, memory_format=torch.channels_last)
-
-    def run(self) -> Tensor:
-        return F.conv2d(self.x, self.weight, padding=1)
+def _take_turns(
+    timed: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    on_progress: OnProgress,
+) -> dict[str, list[float]]:
+    """Seconds of every part in every turn but the first, which warms up."""
+    times: dict[str, list[float]] = {name: [] for name in timed}
+    for turn in range(repeats + 1):
+        for name, part in timed.items():
+            elapsed = _time(part, device)
+            if turn:
+                times[name].append(elapsed)
+        on_progress(Progress(step="timing the networks", done=turn, total=repeats, unit="turns"))
+    return times
 
 
 def _time(part: Callable[[], object], device: torch.device) -> float:
@@ -267,13 +205,7 @@ def _report(name: str, times: list[float], operations: int, rate: float, frames:
 
 
 def _time_speech(settings: Settings, device: torch.device) -> list[PartReport]:
-    media = settings.media
-    encoder = build_encoder(
-        settings.speech, media.frame_rate, media.sample_rate_hz, _architecture(settings.speech)
-    )
-    decoder = Audio2Exp(settings.audio2exp, encoder.feature_width, IDENTITY_WIDTH, EXPRESSION_WIDTH)
-    encoder.eval().to(device)
-    decoder.eval().to(device)
+    encoder, decoder = speech_networks(settings, device)
     sound = np.random.default_rng(0).standard_normal(_AUDIO_FRAMES * encoder.frame_samples)
     features, encoding = _timed_list(_encode(encoder, 0.1 * sound.astype(np.float32)), device)
     z_id = torch.zeros(1, IDENTITY_WIDTH, device=device)
@@ -293,21 +225,6 @@ def _timed_list(items: Iterator[Tensor], device: torch.device) -> tuple[list[Ten
     made: list[Tensor] = []
     elapsed = _time(lambda: made.extend(items), device)
     return made, elapsed
-
-
-def _architecture(speech: SpeechSettings) -> dict[str, object] | None:
-    """The published sizes of a wav2vec 2.0 model, so that its weights are not needed."""
-    if speech.encoder != "wav2vec2":
-        return None
-    config: dict[str, object] = {}
-    if "base" not in speech.model:
-        config = {
-            "hidden_size": 1024,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "intermediate_size": 4096,
-        }
-    return {"config": config, "normalise": True, "masked": False}
 
 
 def _time_video(media: MediaSettings) -> list[PartReport]:

@@ -1,0 +1,112 @@
+"""What `bench` times: networks of the sizes in the settings, with random weights and input."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pirctl.face.camera import FLIP, intrinsics
+from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.face import FaceNetwork
+from pirctl.networks.inference import Precision, prepare_inference
+from pirctl.networks.renderer import Renderer
+from pirctl.settings import Settings, SpeechSettings
+from pirctl.speech.build import build_encoder
+from pirctl.speech.encoder import SpeechEncoder
+
+IDENTITY_WIDTH, EXPRESSION_WIDTH = 80, 64
+"""The paper's face model; the width hardly matters for speed."""
+
+_CEILING_CHANNELS, _CEILING_SIZE = 256, 128
+
+
+class PictureNetworks:
+    """The picture networks with random weights, and what goes into each."""
+
+    def __init__(
+        self, settings: Settings, device: torch.device, precision: Precision, batch: int
+    ) -> None:
+        size = settings.media.size_px
+        face = FaceNetwork(settings.face, IDENTITY_WIDTH, EXPRESSION_WIDTH, size)
+        renderer = Renderer(settings.renderer, settings.face.feature_channels, size)
+        self.face = prepare_inference(face, device, precision)
+        self.renderer = prepare_inference(renderer, device, precision)
+        self.size = settings.renderer.feature_size
+        self.z_id = torch.zeros(batch, IDENTITY_WIDTH, device=device)
+        self.z_exp = torch.rand(batch, EXPRESSION_WIDTH, device=device)
+        # A frontal face 12 dm away, as large as the crop.
+        self.R = FLIP.to(device).expand(batch, 3, 3)
+        self.t = torch.tensor([0.0, 0.0, 12.0], device=device).expand(batch, 3)
+        self.K = intrinsics(3.6 * size, size).to(device)
+        self.masked = torch.rand(batch, 3, size, size, device=device) * 2 - 1
+        self.planes = self.make_planes()
+        self.feature = self.make_feature()
+
+    def make_planes(self) -> Tensor:
+        """Identity and expression to tri-planes."""
+        return self.face.planes(self.z_id, self.z_exp)
+
+    def make_feature(self, planes: Tensor | None = None) -> Tensor:
+        """Planes, those of the start if None, to I_F."""
+        return self.face.feature_image(
+            self.z_id,
+            self.z_exp,
+            self.R,
+            self.t,
+            self.K,
+            self.size,
+            planes=self.planes if planes is None else planes,
+        )
+
+    def make_frame(self, feature: Tensor | None = None) -> Tensor:
+        """I_F, that of the start if None, and the masked frame to the frame."""
+        frame: Tensor = self.renderer(self.masked, self.feature if feature is None else feature)
+        return frame
+
+    def make_all(self) -> Tensor:
+        """All three in one go."""
+        return self.make_frame(self.make_feature(self.make_planes()))
+
+
+class Ceiling:
+    """A convolution as fast as the device has one: 3 x 3, channels-last."""
+
+    def __init__(self, device: torch.device, precision: Precision) -> None:
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        channels = _CEILING_CHANNELS
+        x = torch.randn(1, channels, _CEILING_SIZE, _CEILING_SIZE)
+        weight = torch.randn(channels, channels, 3, 3)
+        self.x = x.to(device, dtype, memory_format=torch.channels_last)
+        self.weight = weight.to(device, dtype, memory_format=torch.channels_last)
+
+    def run(self) -> Tensor:
+        """Convolve once."""
+        return F.conv2d(self.x, self.weight, padding=1)
+
+
+def speech_networks(settings: Settings, device: torch.device) -> tuple[SpeechEncoder, Audio2Exp]:
+    """The speech encoder and the expression decoder with random weights."""
+    media = settings.media
+    encoder = build_encoder(
+        settings.speech, media.frame_rate, media.sample_rate_hz, _architecture(settings.speech)
+    )
+    decoder = Audio2Exp(settings.audio2exp, encoder.feature_width, IDENTITY_WIDTH, EXPRESSION_WIDTH)
+    encoder.eval().to(device)
+    decoder.eval().to(device)
+    return encoder, decoder
+
+
+def _architecture(speech: SpeechSettings) -> dict[str, object] | None:
+    """The published sizes of a wav2vec 2.0 model, so that its weights are not needed."""
+    if speech.encoder != "wav2vec2":
+        return None
+    config: dict[str, object] = {}
+    if "base" not in speech.model:
+        config = {
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+        }
+    return {"config": config, "normalise": True, "masked": False}
