@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pirctl.progress import OnProgress, Progress
+
+_log = logging.getLogger(__name__)
 
 
 class Part:
@@ -68,4 +71,6 @@ def alone(part: Part, name: str, on_progress: OnProgress) -> Iterator[None]:
             step = f"waiting for another pull of {name}"
             on_progress(Progress(step=step, done=0, total=None, unit="bytes"))
             fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            _log.debug("no locks on the disk of %s", part.lock)  # Some network disks have none.
         yield

@@ -181,6 +181,18 @@ def state_of(entry: WeightsEntry) -> WeightsState:
     return WeightsState.HERE
 
 
+def check_readable(path: Path) -> None:
+    """Raise where a file is there and may not be read.
+
+    Raises:
+        WeightsError: no right to read it.
+    """
+    if path.exists() and not os.access(path, os.R_OK):
+        raise WeightsError(
+            f"{path} cannot be read: permission denied", hint="check the rights of the file"
+        )
+
+
 def import_file(
     entry: WeightsEntry, source: Path, on_progress: OnProgress = ignore_progress
 ) -> Path:
@@ -207,15 +219,11 @@ def import_file(
     if not source.is_file():
         reason = "is a folder, not a file" if source.is_dir() else "does not exist"
         raise WeightsError(f"{source} {reason}", hint=f"pirctl models import {entry.name} FILE")
+    check_readable(source)
     with cache_errors():
         check_writable(entry.path, needed_bytes=source.stat().st_size)
     with cache_errors(), atomic_file(entry.path) as temporary:
-        try:
-            shutil.copyfile(source, temporary)
-        except PermissionError as error:
-            raise WeightsError(
-                f"{source} cannot be read: permission denied", hint="check the rights of the file"
-            ) from error
+        shutil.copyfile(source, temporary)
         # The copy is checked, not the source, which could change in between.
         if found := mismatch(entry, temporary, on_progress):
             hint = entry.steps or f"pirctl models pull {entry.name}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -351,6 +352,19 @@ def test_two_pulls_at_once_fetch_once(served: Site) -> None:
     assert paths[0].read_bytes() == CONTENT
     assert (len(served.asked), len(waiting)) == (1, 1)
     assert files() == ["toy.bin", "verified.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+def test_a_disk_without_locks_is_no_hindrance(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert pull(served.entry()).read_bytes() == CONTENT
 
 
 def pull_here(home: str, entry: WeightsEntry) -> None:

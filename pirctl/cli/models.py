@@ -199,6 +199,8 @@ def import_models(
     """
     from pirctl import catalog, weights
 
+    for file in files or ():
+        weights.check_readable(file)
     if name == "bfm":
         models_bfm.import_face_model(
             files or (), companions, pull_missing=pull, json_output=json_output, quiet=quiet

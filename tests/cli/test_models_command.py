@@ -178,6 +178,21 @@ def test_import_refuses_another_file(pirctl: Command, served: Site, tmp_path: Pa
     assert "does not exist" in pirctl("models", "import", "toy", tmp_path / "none").err
 
 
+@pytest.mark.parametrize("name", ["toy", "bfm"])
+def test_import_of_a_file_that_may_not_be_read_is_an_error(
+    pirctl: Command, served: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import os
+
+    own = tmp_path / "own.bin"
+    own.write_bytes(CONTENT)
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != own and may(path, mode))
+    outcome = pirctl("models", "import", name, own, "-q")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.splitlines()[0] == f"error: {own} cannot be read: permission denied"
+
+
 def test_path_prints_the_path_or_what_to_type(pirctl: Command, served: Site) -> None:
     outcome = pirctl("models", "path", "toy")
     assert (outcome.status, outcome.out) == (1, "")
