@@ -128,7 +128,9 @@ class Lines:
             return
         self._printed, self._printed_s = report, now_s
         done, elapsed_s = report.done - self._started_done, now_s - self._started_s
-        parts = [_amount_of(report.done, report.total, report.unit)]
+        parts = []
+        if report.done or report.total is not None:
+            parts.append(_amount_of(report.done, report.total, report.unit))
         if done > 0 and elapsed_s > 0:
             rate = done / elapsed_s
             parts.append(f"{_amount(rate, report.unit)}/s")
@@ -137,7 +139,8 @@ class Lines:
                 parts.append(f"{_clock_text((report.total - report.done) / rate)} left")
         if report.note:
             parts.append(report.note)
-        print(f"{report.step}: {', '.join(parts)}", file=self._stream, flush=True)
+        text = f"{report.step}: {', '.join(parts)}" if parts else report.step
+        print(text, file=self._stream, flush=True)
 
 
 def byte_text(count: float) -> str:

@@ -160,6 +160,20 @@ def test_progress_lines_are_few_and_tell_rate_and_time_left() -> None:
     assert Stream.lines[-1] == "fitting: 3 steps"
 
 
+def test_bytes_are_told_in_a_unit_that_fits_and_waiting_without_any() -> None:
+    import io
+
+    stream = io.StringIO()
+    lines = Lines(stream, clock=lambda: 0.0)
+    lines(Progress(step="waiting", done=0, total=None, unit="bytes"))
+    lines(Progress(step="small", done=300, total=615, unit="bytes"))
+    lines(Progress(step="large", done=300_000, total=4_000_000, unit="bytes"))
+    lines(Progress(step="unknown", done=300_000, total=None, unit="bytes"))
+    assert stream.getvalue().splitlines() == [
+        "waiting", "small: 0.3/0.6 kB", "large: 0.3/4.0 MB", "unknown: 0.3 MB",
+    ]  # fmt: skip
+
+
 def test_quiet_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with show_progress(quiet=True) as on_progress:
         on_progress(Progress(step="tracking", done=1, total=2))
