@@ -38,7 +38,7 @@ def pull(
         SettingsError: the mirror is no address.
         PirctlError: the cache cannot be written.
     """
-    mirror = _mirror_address(mirror)
+    mirror = mirror_address(mirror)
     if entry.obtain == "hub":
         assert entry.repository is not None
         assert entry.revision is not None
@@ -86,7 +86,12 @@ def addresses(entry: WeightsEntry, mirror: str | None) -> list[str]:
     return [f"{mirror}{urlsplit(entry.url).path}", f"{mirror}/{entry.file}"]
 
 
-def _mirror_address(mirror: str | None) -> str | None:
+def mirror_address(mirror: str | None = None) -> str | None:
+    """The mirror to fetch from: what the user named, else PIRCTL_MIRROR; None: no mirror.
+
+    Raises:
+        SettingsError: it is no address.
+    """
     address = (mirror or os.environ.get("PIRCTL_MIRROR") or "").rstrip("/")
     if not address:
         return None

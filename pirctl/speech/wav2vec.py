@@ -33,6 +33,7 @@ from torch.nn import functional
 
 from pirctl import hub
 from pirctl.catalog import hub_revision
+from pirctl.download import mirror_address
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
@@ -288,7 +289,8 @@ def _folder(settings: SpeechSettings) -> Path:
             f"speech.model {settings.model}: there is no such folder",
             hint="name a folder with config.json, preprocessor_config.json and model.safetensors",
         )
-    return hub.fetch(settings.model, settings.revision or hub_revision(settings.model))
+    revision = settings.revision or hub_revision(settings.model)
+    return hub.fetch(settings.model, revision, endpoint=mirror_address())
 
 
 def _receptive_field(config: Any) -> int:

@@ -330,16 +330,21 @@ def test_a_hub_model_is_asked_for_at_its_pinned_revision(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
+    mirrors: list[str | None] = []
 
-    def fetch(repository: str, revision: str) -> Path:
+    def fetch(repository: str, revision: str, *, endpoint: str | None) -> Path:
         asked.append((repository, revision))
+        mirrors.append(endpoint)
         return folder
 
     monkeypatch.setattr(hub, "fetch", fetch)
+    monkeypatch.delenv("PIRCTL_MIRROR", raising=False)
     name = "facebook/wav2vec2-xls-r-300m"
     build_encoder(SpeechSettings(model=name), 25, 16000)
     build_encoder(SpeechSettings(model=name, revision="v2"), 25, 16000)
+    monkeypatch.setenv("PIRCTL_MIRROR", "https://mirror.example/")
     build_encoder(SpeechSettings(model="somebody/else"), 25, 16000)
+    assert mirrors == [None, None, "https://mirror.example"]
     assert asked == [(name, hub_revision(name)), (name, "v2"), ("somebody/else", "main")]
 
 
