@@ -12,7 +12,7 @@ PirctlError
 │   └── WeightsCorrupt
 ├── TargetError            a target folder: missing, misnamed, incomplete
 ├── CheckpointError        a trained stage: missing, corrupt, of another face model
-└── TrainingDiverged       a loss that is no longer a number
+└── TrainingDiverged       a loss that is no number, or went up for good
 """
 
 from __future__ import annotations
@@ -77,4 +77,4 @@ class CheckpointError(PirctlError):
 
 
 class TrainingDiverged(PirctlError):
-    """A loss that is no longer a number; the last good checkpoint is kept."""
+    """A loss that is no number, or went up for good; the last checkpoint is kept."""

@@ -22,9 +22,6 @@ from pirctl.networks.layers import SLOPE, full_precision, in_precision_of
 from pirctl.settings import RendererSettings
 from pirctl.tensors import check_shape
 
-_BRIGHTEST = 0.97
-"""Where the starting picture saturates; the network goes on to 1 by itself."""
-
 
 class Convolution(nn.Module):
     """A convolution and a leaky ReLU; stride 2 halves the size, -2 doubles it."""
@@ -136,7 +133,9 @@ class Renderer(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, masked: Tensor, feature_image: Tensor) -> Tensor:
-        """Return the frame, (B, 3, H, W) in [-1, 1], float32.
+        """Return the frame, (B, 3, H, W) float32, in [-1, 1] but for errors.
+
+        Nothing bounds it: a bound that is met has no gradient, and training would never come back.
 
         Args:
             masked: (B, 3, H, W) in [-1, 1]: frame (1 - m) - m, so -1 inside the mask.
@@ -151,10 +150,9 @@ class Renderer(nn.Module):
         x = self.down(self.enter(masked)) + self.coarse(half, feature_image)
         image: Tensor = self.leave(self.up(self.blocks(x)))
         with full_precision(image):
-            return torch.tanh(image.float() + self._start(feature_image))
+            return image.float() + self._start(feature_image)
 
     def _start(self, feature_image: Tensor) -> Tensor:
-        """The small RGB picture in I_F, enlarged, before the tanh."""
+        """The small RGB picture in I_F, enlarged."""
         small = feature_image[:, :3].float()
-        large = F.interpolate(small, size=self.size_px, mode="bilinear", align_corners=False)
-        return torch.atanh(large.clamp(-_BRIGHTEST, _BRIGHTEST))
+        return F.interpolate(small, size=self.size_px, mode="bilinear", align_corners=False)

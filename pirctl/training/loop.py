@@ -36,6 +36,7 @@ from pirctl.training.schedule import (
     total_steps,
 )
 from pirctl.training.trainer import Trainer
+from pirctl.training.watch import Watch
 
 LOGGER = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ def train_stage(
         on_progress: told about every step.
 
     Raises:
-        TrainingDiverged: a loss is no longer a number; the last checkpoint is kept.
+        TrainingDiverged: a loss is no longer a number, or the first one went up for good; the last
+            checkpoint is kept.
         KeyboardInterrupt: Ctrl-C, after a checkpoint has been written; the same holds for every
             other exception that is no error.
     """
@@ -120,6 +122,7 @@ class _Run:
         self.step = 0
         self.saved_step = -1
         self.loss = math.nan
+        self.watch = Watch()
         self.log = TrainingLog(folder / "log.jsonl")
 
     def train(self, resume: bool) -> StageReport:
@@ -169,7 +172,7 @@ class _Run:
         positions = batch_positions(self.step, samples, batch_size, seed)
         seen: dict[str, float] = {}
         for phase in self.trainer.phases(positions, self.step, self.steps):
-            seen.update(self._finite(phase.terms))
+            seen.update(self._sound(phase.terms, watched=not seen))
             optimiser = self.trainer.optimisers[phase.optimiser]
             optimiser.zero_grad(set_to_none=True)
             torch.stack(list(phase.terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -180,24 +183,31 @@ class _Run:
         self.averages.update(self.step)
         return seen, rate
 
-    def _finite(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+    def _sound(self, terms: Mapping[str, Tensor], *, watched: bool) -> dict[str, float]:
+        """The losses by name, none of them wrong; the first one is watched over time as well."""
         # One transfer for all terms: on a GPU it waits for the forward pass only.
         values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
         named = dict(zip(terms, values, strict=True))
         for name, value in named.items():
             if not math.isfinite(value):
-                stage = self.trainer.stage
-                kept = (
-                    f"the checkpoint of step {self.saved_step} is kept"
-                    if self.saved_step >= 0
-                    else "there is no checkpoint yet"
-                )
-                raise TrainingDiverged(
-                    f"stage {stage}: the {name} loss is {value} at step {self.step}; {kept}",
-                    hint=f"--set train.{stage}.learning_rate={self.stage.learning_rate / 2:g}, "
-                    "or --set train.precision=float32",
-                )
+                raise self._diverged(f"the {name} loss is {value}")
+        first = next(iter(named))
+        if watched and self.watch.see(named[first]):
+            raise self._diverged(
+                f"the {first} loss has gone up from {self.watch.least:.3g} to {self.watch.mean:.3g}"
+            )
         return named
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        stage = self.trainer.stage
+        kept = "there is no checkpoint yet"
+        if self.saved_step >= 0:
+            kept = f"the checkpoint of step {self.saved_step} is kept"
+        return TrainingDiverged(
+            f"stage {stage}: {what} at step {self.step}; {kept}",
+            hint=f"--set train.{stage}.learning_rate={self.stage.learning_rate / 2:g}, "
+            "or --set train.precision=float32",
+        )
 
     def _record(self, terms: dict[str, float], rate: float, seconds: float, new: int) -> None:
         total = sum(terms.values())
@@ -226,6 +236,7 @@ class _Run:
         resume: dict[str, Any] = {
             "step": self.step,
             "loss": self.loss,
+            "watch": self.watch.state_dict(),
             "networks": flat_state(self.trainer.networks),
             "optimisers": {n: o.state_dict() for n, o in self.trainer.optimisers.items()},
         }
@@ -247,6 +258,7 @@ class _Run:
         self.averages.load_state_dict(load_checkpoint(folder).weights)
         self.step = self.saved_step = int(state["step"])
         self.loss = float(state["loss"])
+        self.watch.load_state_dict(state["watch"])
         LOGGER.info("stage %s continues at step %d", self.trainer.stage, self.step)
 
     def _preview(self) -> None:

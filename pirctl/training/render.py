@@ -47,6 +47,8 @@ LOGGER = logging.getLogger(__name__)
 JITTER_SIZE_PX = 512
 """Side of the crop in whose pixels `train.jitter_px` is given."""
 
+# A few times what is usual: what stays below it is left alone.
+_CLIP = 1.0
 _PLANES_SHARE = 0.25
 _PLANES_CHUNK = 8
 
@@ -114,7 +116,7 @@ class RenderTrainer:
             with autocast(self.settings.train, footage.device):
                 terms["perceptual"] = loss.perceptual * self.perceptual(image, truth)
         if self.discriminator is None or step < loss.adversary_from * steps:
-            yield Phase(optimiser="renderer", terms=terms)
+            yield Phase(optimiser="renderer", terms=terms, clip=_CLIP)
             return
         # The real frames' features serve both updates: the discriminator does not change between.
         self.discriminator.requires_grad_(True)
@@ -126,7 +128,7 @@ class RenderTrainer:
             terms["feature matching"] = loss.feature_matching * feature_matching(fake, real)
         if loss.adversarial:
             terms["adversarial"] = loss.adversarial * self.adversarial(fake, real=True)
-        yield Phase(optimiser="renderer", terms=terms)
+        yield Phase(optimiser="renderer", terms=terms, clip=_CLIP)
 
         self.discriminator.requires_grad_(True)
         with autocast(self.settings.train, footage.device):

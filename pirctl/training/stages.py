@@ -117,7 +117,7 @@ def run(
         TargetError: the target has no sound, or no usable face.
         CheckpointError: an earlier stage is missing, or the checkpoint does not fit.
         WeightsMissing: the perceptual loss is on and VGG16 is not there.
-        TrainingDiverged: a loss is no longer a number.
+        TrainingDiverged: a loss is no longer a number, or went up for good.
         KeyboardInterrupt: Ctrl-C, after a checkpoint has been written.
     """
     names = STAGES if stage == ALL else (stage,)

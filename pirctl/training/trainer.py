@@ -59,6 +59,8 @@ class Trainer(Protocol):
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         """The updates of one step; each is made before the next one is asked for.
 
+        The first term of the first says how near to the truth the result is: the loop watches it.
+
         Args:
             positions: (B,) int64 in [0, samples), the samples of this step.
             step: number of the step, from 0.

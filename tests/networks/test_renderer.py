@@ -21,12 +21,24 @@ def make_batch(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, to
     return truth, truth * (1 - mask) - mask, mask, feature
 
 
-def test_frame_has_the_size_and_range_of_its_input() -> None:
-    _, masked, _, feature = make_batch(2)
-    image = make_renderer()(masked * 100, feature * 100)
+def test_frame_has_the_size_of_its_input_and_begins_as_the_picture_in_the_feature_image() -> None:
+    truth, masked, _, feature = make_batch(2)
+    image = make_renderer()(masked, feature)
     assert image.shape == (2, 3, SIZE_PX, SIZE_PX)
     assert image.dtype == torch.float32
-    assert image.abs().max() <= 1
+    assert psnr(image, truth) > 15
+
+
+def test_training_comes_back_from_wherever_it_went() -> None:
+    """A saturated output would have no gradient: it stayed one flat colour to the end."""
+    renderer = make_renderer()
+    truth, masked, _, feature = make_batch(2)
+    assert renderer.leave.bias is not None
+    with torch.no_grad():
+        renderer.leave.bias += 50.0
+    (renderer(masked, feature) - truth).square().mean().backward()
+    assert renderer.leave.bias.grad is not None
+    assert renderer.leave.bias.grad.min() > 1
 
 
 def test_renderer_overfits_a_batch_with_exact_colours() -> None:

@@ -26,24 +26,26 @@ STEPS = 6
 
 
 class Line:
-    """Learns y = 2 x; its loss becomes NaN when asked to."""
+    """Learns y = 2 x; its loss becomes NaN, or goes up for good, when asked to."""
 
     stage = "face"
     samples = 4
     exported = ("line",)
 
-    def __init__(self, nan_at: int | None = None) -> None:
+    def __init__(self, nan_at: int | None = None, up_from: int | None = None) -> None:
         torch.manual_seed(0)
         self.line = nn.Linear(1, 1)
         self.networks: Mapping[str, nn.Module] = {"line": self.line}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
             "line": torch.optim.Adam(self.line.parameters())
         }
-        self.nan_at = nan_at
+        self.nan_at, self.up_from = nan_at, up_from
 
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         x = positions[:, None] + torch.randn(len(positions), 1)
         loss = (self.line(x) - 2 * x).square().mean()
+        if self.up_from is not None and step >= self.up_from:
+            loss = loss + 100
         extra = torch.tensor(math.nan if step == self.nan_at else 0.0)
         yield Phase(optimiser="line", terms={"fit": loss, "extra": extra}, clip=1.0)
 
@@ -67,17 +69,24 @@ ABOUT = CheckpointAbout(
 )
 
 
-def _settings(**train: Any) -> Settings:
+def _settings(epochs: int = 12, **train: Any) -> Settings:
     settings = tiny_settings(checkpoint_every=4, preview_every=5, **train)
-    face = replace(settings.train.face, epochs=12, batch_size=2, learning_rate=0.05)
+    face = replace(settings.train.face, epochs=epochs, batch_size=2, learning_rate=0.05)
     return replace(settings, train=replace(settings.train, face=face))
 
 
-def _train(trainer: Line, folder: Path, *, resume: bool = False, on_progress: Any = None) -> Any:
+def _train(
+    trainer: Line,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_progress: Any = None,
+    epochs: int = 12,
+) -> Any:
     return train_stage(
         trainer,
         folder=folder,
-        settings=_settings(),
+        settings=_settings(epochs),
         about=ABOUT,
         device=torch.device("cpu"),
         resume=resume,
@@ -110,6 +119,11 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(tmp_pat
     assert load_about(tmp_path / "checkpoint").step == 4
     weights = load_checkpoint(tmp_path / "checkpoint").weights
     assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+def test_a_loss_that_goes_up_for_good_stops(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"fit loss has gone up from .* at step 1[23]\d;"):
+        _train(Line(up_from=130), tmp_path, epochs=100)
 
 
 def test_ctrl_c_saves_first(tmp_path: Path) -> None:
