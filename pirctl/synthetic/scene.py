@@ -124,7 +124,7 @@ class Scene:
         gap = self.lip_gap(rest)
         rest[axis] = 1.0
         change = self.lip_gap(rest) - gap
-        rest[axis] = float(np.clip(-gap / change, 0.0, 1.0)) if change < 0 else 0.0
+        rest[axis] = float(np.clip(-gap / change, -0.1, 1.0)) if change < 0 else 0.0
         # Relaxed lids cover the upper edge of the iris.
         for side in ("Left", "Right"):
             rest[self.model.axis(f"eyeBlink{side}")] = 0.14
