@@ -29,6 +29,7 @@ from pirctl.checkpoint import (
 from pirctl.device import one_thread
 from pirctl.errors import CheckpointError, SettingsError, TargetError
 from pirctl.face.model import FaceModel
+from pirctl.media import probe
 from pirctl.networks.perceptual import PerceptualLoss
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import STAGES, Settings
@@ -145,6 +146,13 @@ def _prepare(
             f"{target.name} was preprocessed at {about.size_px} px with preset {about.preset}, "
             f"the settings have media.size_px {settings.media.size_px}",
             hint=f"--preset {about.preset}, or preprocess the video again with the other preset",
+        )
+    made_at = probe(target.frames_path).frame_rate
+    if made_at != settings.media.frame_rate:
+        raise SettingsError(
+            f"{target.name} was preprocessed at {made_at} frames per second, the settings have "
+            f"media.frame_rate {settings.media.frame_rate}",
+            hint=f"--set media.frame_rate={made_at}, or preprocess the video again",
         )
     frames = training_frames(about, target.name, settings)
     if "audio" in names and not about.has_audio:

@@ -154,6 +154,13 @@ def test_settings_of_another_size_name_the_preset_to_use(target: Target) -> None
     assert "--preset tiny" in str(caught.value.hint)
 
 
+def test_another_frame_rate_than_that_of_the_target_is_refused(target: Target) -> None:
+    settings = tiny_settings()
+    with pytest.raises(SettingsError, match="at 25 frames per second, the settings have") as caught:
+        run("face", target, replace(settings, media=replace(settings.media, frame_rate=30)))
+    assert "--set media.frame_rate=25" in str(caught.value.hint)
+
+
 def test_missing_vgg16_is_found_before_anything_starts(target: Target) -> None:
     settings = tiny_settings()
     seen: list[Progress] = []
