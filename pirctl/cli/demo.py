@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pirctl.cli import options
-from pirctl.cli.evaluate import score_table
+from pirctl.cli.evaluate import score_table, warn_without_gain
 from pirctl.cli.output import print_json, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.cli.tables import print_table
@@ -51,6 +51,8 @@ def demo(
             device=device,
             on_progress=on_progress,
         )
+    if not quiet:
+        warn_without_gain(report.evaluation)
     if json_output:
         print_json(report.to_mapping())
         return

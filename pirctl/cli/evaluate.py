@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pirctl.cli import options
-from pirctl.cli.output import print_json, print_result
+from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.cli.tables import print_table
 
@@ -74,12 +74,24 @@ def evaluate(
             read = stack.enter_context(mediapipe_reader(model_path))
         actor = load_actor(found, device)
         report = pipeline.evaluate(actor, output, read=read, on_progress=on_progress)
+    if not quiet:
+        warn_without_gain(report)
     if json_output:
         print_json(report.to_mapping())
         return
     print_table(score_table(report))
     print_result(f"scores         {report.scores_path}")
     print_result(f"contact sheet  {report.sheet_path}")
+
+
+def warn_without_gain(report: EvaluateReport) -> None:
+    """Say so where the lips are no nearer to the truth than a baseline's."""
+    as_good = [name for name, gain in report.improvement.items() if gain["lmd"] <= 0]
+    if as_good:
+        print_message(
+            f"the lips are no nearer to the truth than those of: {', '.join(as_good)}; train "
+            "longer or on more footage, and look at preview.png in the stages of the target"
+        )
 
 
 def score_table(report: EvaluateReport) -> Table:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from pirctl.pipeline.evaluate import BASELINES
+from pirctl.cli.evaluate import warn_without_gain
+from pirctl.pipeline.evaluate import BASELINES, EvaluateReport
 
 
 def test_the_table_and_the_files(pirctl, workspace) -> None:
@@ -28,6 +30,23 @@ def test_the_table_and_the_files(pirctl, workspace) -> None:
     scores = json.loads((workspace.parent / "scores" / "scores.json").read_text())
     assert (scores["first_frame"], scores["frames"]) == (35, 25)
     assert (workspace.parent / "scores" / "sheet.png").stat().st_size > 10_000
+
+
+def test_a_result_that_is_no_better_than_a_baseline_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def report(**gains: float) -> EvaluateReport:
+        improvement = {name.replace("_", " "): {"lmd": gain} for name, gain in gains.items()}
+        return EvaluateReport(
+            target="anna", first_frame=0, frames=1, rows=(), improvement=improvement,
+            scores_path=tmp_path, sheet_path=tmp_path,
+        )  # fmt: skip
+
+    warn_without_gain(report(mean_mouth=12.0, wrong_speech=30.0))
+    assert capsys.readouterr().err == ""
+    warn_without_gain(report(mean_mouth=-3.0, wrong_speech=30.0))
+    said = capsys.readouterr().err
+    assert "no nearer to the truth than those of: mean mouth; train" in said
 
 
 def test_json_goes_to_stdout_alone(pirctl, workspace) -> None:

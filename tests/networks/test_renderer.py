@@ -23,7 +23,7 @@ def make_batch(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, to
 
 def test_frame_has_the_size_of_its_input_and_begins_as_the_picture_in_the_feature_image() -> None:
     truth, masked, _, feature = make_batch(2)
-    image = make_renderer()(masked, feature)
+    image = make_renderer()(masked, feature).detach()
     assert image.shape == (2, 3, SIZE_PX, SIZE_PX)
     assert image.dtype == torch.float32
     assert psnr(image, truth) > 15
