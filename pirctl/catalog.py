@@ -167,6 +167,14 @@ def hub_revision(repository: str) -> str:
     return "main"
 
 
+def hub_command(repository: str) -> str:
+    """The command that fetches a model of the hub, whether models/weights.yaml lists it or not."""
+    for entry in weights_entries().values():
+        if entry.repository == repository:
+            return f"pirctl models pull {entry.name}"
+    return f"hf download {repository}"
+
+
 def state_of(entry: WeightsEntry) -> WeightsState:
     """Whether a model file is there, and is the right one."""
     if entry.obtain != "hub":

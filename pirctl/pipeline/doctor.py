@@ -304,6 +304,6 @@ def _lacks(settings: Settings, states: dict[str, WeightsState]) -> Iterator[Lack
     else:
         missing = hub.find(speech.model, revision) is None
         name, state = speech.model, WeightsState.MISSING if missing else WeightsState.HERE
-        get = f"hf download {speech.model}"
+        get = catalog.hub_command(speech.model)
     if state != WeightsState.HERE:
         yield Lack(name=name, state=state, get=get, without="train --set speech.encoder=mel")

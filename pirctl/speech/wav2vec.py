@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pirctl import hub
-from pirctl.catalog import hub_revision
+from pirctl.catalog import hub_command, hub_revision
 from pirctl.download import mirror_address
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.compat import import_torchvision
@@ -232,16 +232,17 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
         folder = _folder(settings)
         with _quiet_transformers():
             extractor, model, missing = _load(folder)
-    except WeightsMissing:
+    except (WeightsMissing, WeightsCorrupt):
         raise
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise _damaged(settings, str(error).strip().split("\n")[0]) from error
-    except (OSError, ValueError, WeightsError) as error:
+    except WeightsError as error:  # The hub's own sentence, with what it failed of.
+        raise WeightsMissing(error.message, hint=_ways_out(settings)) from error
+    except (OSError, ValueError) as error:
         raise WeightsMissing(
-            f"speech.model {settings.model} is neither a folder with a wav2vec 2.0 model nor in "
-            "the Hugging Face cache, and it could not be fetched",
-            hint=f"run `hf download {settings.model}` where there is a network, name a local "
-            "folder with --set speech.model=FOLDER, or use --set speech.encoder=mel",
+            f"speech.model {settings.model} is no folder with a wav2vec 2.0 model: "
+            f"{str(error).strip().splitlines()[0]}",
+            hint=_ways_out(settings),
         ) from error
     if missing:
         raise _damaged(settings, f"{len(missing)} of them are missing, such as {missing[0]}")
@@ -253,6 +254,15 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
         )
     normalise, masked = bool(extractor.do_normalize), bool(extractor.return_attention_mask)
     return Wav2VecEncoder(model, normalise, masked, settings, frame_rate, sample_rate_hz)
+
+
+def _ways_out(settings: SpeechSettings) -> str:
+    if Path(settings.model).expanduser().is_dir():
+        return "name a folder with config.json, preprocessor_config.json and model.safetensors"
+    return (
+        f"{hub_command(settings.model)} where there is a network, name a local folder with "
+        "--set speech.model=FOLDER, or use --set speech.encoder=mel"
+    )
 
 
 def _damaged(settings: SpeechSettings, problem: str) -> WeightsCorrupt:

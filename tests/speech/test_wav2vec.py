@@ -275,7 +275,14 @@ def test_a_model_that_is_nowhere_says_how_to_fetch_it() -> None:
     with pytest.raises(WeightsMissing, match="nowhere/to-be-found") as caught:
         build_encoder(SpeechSettings(model="nowhere/to-be-found"), 25, 16000)
     assert "--set speech.model=FOLDER" in str(caught.value.hint)
-    assert "hf download nowhere/to-be-found" in str(caught.value.hint)
+    assert "hf download nowhere/to-be-found where" in str(caught.value.hint)
+    assert "HF_HUB_OFFLINE" in caught.value.message
+
+
+def test_a_listed_model_is_fetched_by_its_name() -> None:
+    with pytest.raises(WeightsMissing) as caught:
+        build_encoder(SpeechSettings(model="facebook/wav2vec2-base-960h"), 25, 16000)
+    assert "pirctl models pull wav2vec2-base-960h where" in str(caught.value.hint)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
