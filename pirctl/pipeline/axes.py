@@ -92,11 +92,11 @@ def inspect_axes(
     strength = 1.0 if model.has_named_axes else DEVIATIONS
     rest = rest_expression(track)
     shown = list(_shown(model, rest, strength))
-    shares = {name: own.share(axis) for axis, name in enumerate(model.expression_names)}
+    shares = {name: own.share(axis, strength) for axis, name in enumerate(model.expression_names)}
     pictures = []
     for done, (name, z_exp) in enumerate(shown, 1):
         caption = f"{name} {100 * shares[name]:.0f} %" if name in shares else name
-        painted = rest + own.say_change(z_exp - rest) if trained else z_exp
+        painted = rest + own.say_change((z_exp - rest)[None])[0] if trained else z_exp
         pictures.append(draw_text(fit_into_square(cut(draw(painted)), SIDE_PX), caption))
         on_progress(Progress(step="drawing axes", done=done, total=len(shown), unit="faces"))
     path = target.folder / "inspect" / "axes.png"

@@ -154,7 +154,9 @@ def notes_on_own(controls: Controls, names: Sequence[str], own: OwnExpressions) 
     axes = [gain.axis for gain in controls.gains]
     if controls.curves is not None and len(controls.curves.knots) < len(names):
         axes += controls.curves.knots  # A table with every axis in it was most likely exported.
-    hardly = [axis for axis in dict.fromkeys(axes) if own.share(list(names).index(axis)) < HARDLY]
+    hardly = [
+        axis for axis in dict.fromkeys(axes) if own.share(list(names).index(axis), 0.1) < HARDLY
+    ]
     if not hardly:
         return ()
     return (

@@ -50,10 +50,22 @@ def test_what_the_person_never_does_is_said_with_what_they_do(target: Target) ->
 def test_the_share_of_an_axis_tells_what_the_person_does(target: Target) -> None:
     model = load_face_model()
     own = OwnExpressions(target.track(), model)
-    shares = {name: own.share(axis) for axis, name in enumerate(model.expression_names)}
+    shares = {name: own.share(axis, 0.1) for axis, name in enumerate(model.expression_names)}
     assert shares["jawOpen"] > 0.8
     assert shares["browInnerUp"] < 0.05
     assert shares["mouthSmileLeft"] > shares["mouthSmileRight"]
+
+
+def test_nothing_is_said_further_than_the_person_goes(target: Target) -> None:
+    """Their jaw opens by 0.6; the networks have not seen it at 5."""
+    model, track = load_face_model(), target.track()
+    own, jaw = OwnExpressions(track, model), model.axis("jawOpen")
+    change = np.zeros((2, model.expression_width), np.float32)
+    change[:, jaw] = (0.2, 5.0)
+    small, large = own.say_change(change)[:, jaw]
+    assert small == pytest.approx(0.2, rel=0.1)
+    assert 0.25 < large < 1.5
+    assert own.share(jaw, 5.0) < 0.4 < 0.8 < own.share(jaw, 0.2)
 
 
 def test_a_change_along_what_they_do_stays_and_no_change_is_none(target: Target) -> None:
