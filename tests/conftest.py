@@ -12,6 +12,8 @@ import pytest
 
 # Before any test module imports torch or a numeric library.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read once, when the hub's client is imported: no test shall find a network by the order of tests.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -40,4 +42,3 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep tests away from the user's cache, workspace and network."""
     monkeypatch.setenv("PIRCTL_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.delenv("PIRCTL_WORKSPACE", raising=False)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
