@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pirctl.pipeline.bench import BenchReport, bench, peak_memory_mb
