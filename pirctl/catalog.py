@@ -23,7 +23,6 @@ from pirctl.errors import (
     WeightsMissing,
 )
 from pirctl.progress import OnProgress, ignore_progress
-from pirctl.settings import DEFAULT_PRESET as DEFAULT_PRESET
 from pirctl.weights import WeightsEntry, WeightsState
 from pirctl.weights import cache_folder as cache_folder
 
@@ -159,20 +158,22 @@ def hub_folder(entry: WeightsEntry) -> Path | None:
     return hub.find(entry.repository, entry.revision)
 
 
+def hub_entry(repository: str) -> WeightsEntry | None:
+    """The entry of models/weights.yaml for a model of the hub; None where none lists it."""
+    listed = weights_entries().values()
+    return next((entry for entry in listed if entry.repository == repository), None)
+
+
 def hub_revision(repository: str) -> str:
     """The commit at which models/weights.yaml pins a hub model; "main" for others."""
-    for entry in weights_entries().values():
-        if entry.repository == repository and entry.revision is not None:
-            return entry.revision
-    return "main"
+    entry = hub_entry(repository)
+    return "main" if entry is None or entry.revision is None else entry.revision
 
 
 def hub_command(repository: str) -> str:
     """The command that fetches a model of the hub, whether models/weights.yaml lists it or not."""
-    for entry in weights_entries().values():
-        if entry.repository == repository:
-            return f"pirctl models pull {entry.name}"
-    return f"hf download {repository}"
+    entry = hub_entry(repository)
+    return f"hf download {repository}" if entry is None else f"pirctl models pull {entry.name}"
 
 
 def state_of(entry: WeightsEntry) -> WeightsState:

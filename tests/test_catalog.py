@@ -7,6 +7,7 @@ import pytest
 
 from pirctl import catalog
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
+from pirctl.settings import DEFAULT_PRESET
 from pirctl.weights import WeightsState
 
 
@@ -117,10 +118,10 @@ def test_the_default_preset_is_shipped_and_no_command_names_another() -> None:
 
     from pirctl.cli import bench, preprocess, train
 
-    assert catalog.DEFAULT_PRESET in catalog.preset_names()
+    assert DEFAULT_PRESET in catalog.preset_names()
     for command in (preprocess.preprocess, bench.bench):
         given = inspect.signature(command).parameters["preset"].default
-        assert given == catalog.DEFAULT_PRESET
+        assert given == DEFAULT_PRESET
     assert not [name for name in catalog.preset_names() if f'"{name}"' in inspect.getsource(train)]
 
 

@@ -4,11 +4,10 @@ import hashlib
 import json
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from pirctl.download import pull
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.progress import Progress
 from pirctl.weights import WeightsState
-from tests.weights_server import CONTENT, Site
+from tests.weights_server import CONTENT, Site, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HALF = len(CONTENT) // 2
@@ -152,15 +151,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     model = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(model))
-    server.daemon_threads = True
-    model.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield model
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(handler(model)) as model.port:
+        yield model
 
 
 def fetch(model: Hub, **options: object) -> Path:

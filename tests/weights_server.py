@@ -72,12 +72,18 @@ class Site:
 @contextmanager
 def site() -> Iterator[Site]:
     served = Site()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
+    with serving(_handler(served)) as served.port:
+        yield served
+
+
+@contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[int]:
+    """A server on the loopback while the block runs; its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    served.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield served
+    yield server.server_port
     server.shutdown()
     server.server_close()
     thread.join()

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_result
 from pirctl.errors import PirctlError
+from pirctl.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from pirctl.pipeline.doctor import Report
 
 
 def doctor(
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            "-p",
-            help="Preset to be ready for, a name or a YAML file.  [default: paper]",
-        ),
-    ] = None,
+    preset: options.Preset = DEFAULT_PRESET,
     workspace: options.Workspace = None,
     json_output: options.Json = False,
 ) -> None:
@@ -34,10 +26,9 @@ def doctor(
     pirctl doctor
     pirctl doctor --preset tiny --json
     """
-    from pirctl.catalog import DEFAULT_PRESET
     from pirctl.pipeline.doctor import examine
 
-    report = examine(preset or DEFAULT_PRESET, workspace)
+    report = examine(preset, workspace)
     if json_output:
         print_json(report)
     else:

@@ -13,7 +13,6 @@ from pirctl.cli.progress import byte_text, show_progress
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt
 
 if TYPE_CHECKING:
-    from pirctl.progress import OnProgress
     from pirctl.weights import WeightsEntry
 
 app = typer.Typer(
@@ -87,18 +86,14 @@ def pull_models(
     from pirctl.download import pull
 
     entries = [catalog.weights_entry(name) for name in names]
-
-    def fetch(entry: WeightsEntry, on_progress: OnProgress) -> Path:
-        if not quiet:
-            print_message(f"{entry.name}: licence {entry.licence}, {entry.licence_url}")
-        return pull(entry, force=force, mirror=mirror, on_progress=on_progress)
-
     results: list[dict[str, object]] = []
     failures: list[tuple[str, PirctlError]] = []
     for entry in entries:
         try:
             with show_progress(quiet) as on_progress:
-                path = fetch(entry, on_progress)
+                if not quiet:
+                    print_message(f"{entry.name}: licence {entry.licence}, {entry.licence_url}")
+                path = pull(entry, force=force, mirror=mirror, on_progress=on_progress)
         except SettingsError:
             raise  # A mirror that is no address is none for any of them.
         except PirctlError as error:

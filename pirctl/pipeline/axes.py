@@ -23,6 +23,7 @@ from pirctl.face.model import FaceModel
 from pirctl.face.shade import draw_surface
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.pipeline.own import OwnExpressions
+from pirctl.pipeline.painter import to_bytes
 from pirctl.pipeline.poses import Poses, choose_section, poses_of, rest_expression
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.target import Target
@@ -141,8 +142,7 @@ def _face_drawer(target: Target, poses: Poses, device: str | None) -> Draw:
     def draw(z_exp: FloatArray) -> Image:
         expression = torch.from_numpy(z_exp)[None].to(where)
         feature = face.feature_image(z_id, expression, R, t, K, None)
-        picture = face.upsample(feature)[0].float().clamp(-1, 1)
-        return ((picture + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return to_bytes(face.upsample(feature))[0].cpu().numpy()
 
     return draw
 

@@ -20,7 +20,7 @@ from pirctl import __version__, catalog, config, hub, memory
 from pirctl.device import cpu_count
 from pirctl.errors import PirctlError, ProgramMissing
 from pirctl.media.process import ffmpeg_program
-from pirctl.settings import Settings
+from pirctl.settings import DEFAULT_PRESET, Settings
 from pirctl.weights import WeightsEntry, WeightsState
 from pirctl.workspace import workspace_folder
 
@@ -113,7 +113,7 @@ class Report:
     presets: tuple[PresetCheck, ...]
 
 
-def examine(preset: str = catalog.DEFAULT_PRESET, workspace: Path | None = None) -> Report:
+def examine(preset: str = DEFAULT_PRESET, workspace: Path | None = None) -> Report:
     """Look at this machine.
 
     Args:
@@ -296,11 +296,10 @@ def _lacks(settings: Settings, states: dict[str, WeightsState]) -> Iterator[Lack
     if speech.encoder != "wav2vec2" or Path(speech.model).expanduser().is_dir():
         return
     revision = speech.revision or catalog.hub_revision(speech.model)
-    listed = catalog.weights_entries().values()
-    named = [one for one in listed if (one.repository, one.revision) == (speech.model, revision)]
-    if named:
-        name, state = named[0].name, states[named[0].name]
-        get = _get(named[0], state)
+    listed = catalog.hub_entry(speech.model)
+    if listed is not None and listed.revision == revision:
+        name, state = listed.name, states[listed.name]
+        get = _get(listed, state)
     else:
         missing = hub.find(speech.model, revision) is None
         name, state = speech.model, WeightsState.MISSING if missing else WeightsState.HERE

@@ -51,12 +51,12 @@ class OwnExpressions:
         gaps = (axes[:, upper] - axes[:, lower]).reshape(len(axes), -1)
         # Neighbouring points move together, so that all of them are worth as few as in the fit.
         weight = EFFECTIVE_POINTS / axes.shape[1] / LIKENESS_DM**2
-        look = weight * points @ points.T + gaps @ gaps.T / GAP_LIKENESS_DM**2
+        self._gram = points @ points.T
+        look = weight * self._gram + gaps @ gaps.T / GAP_LIKENESS_DM**2
         self._mean = shown.mean(0)
         offsets = shown - self._mean
         covariance = offsets.T @ offsets / len(shown)
         self._follow = np.linalg.solve(np.eye(len(axes)) + covariance @ look, covariance @ look)
-        self._points = points
         floor = max(LEAST_SPREAD**2 * float(np.linalg.eigvalsh(covariance)[-1]), 1e-12)
         self._precision = np.linalg.inv(covariance + floor * np.eye(len(axes)))
         # As far from the mean as the person goes; learnt is what lies within.
@@ -85,8 +85,8 @@ class OwnExpressions:
         """
         asked = np.zeros((1, len(self._mean)))
         asked[0, axis] = strength
-        wanted, said = strength * self._points[axis], self._within(asked)[0] @ self._points
-        return max(0.0, float(said @ wanted / max(wanted @ wanted, 1e-12)))
+        moved = self._gram @ asked[0]
+        return max(0.0, float(self._within(asked)[0] @ moved / max(asked[0] @ moved, 1e-12)))
 
     def _within(self, offsets: NDArray[Any]) -> NDArray[np.float64]:
         said: NDArray[np.float64] = offsets.astype(np.float64) @ self._follow.T

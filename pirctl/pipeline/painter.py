@@ -127,8 +127,8 @@ class Painter:
         face = self.face.upsample(native)
         painted = composite(pixels, self.renderer(masked, feature), weights)
         return Pictures(
-            masked=_download(_to_bytes(masked)),
-            face=_download(_to_bytes(face)),
+            masked=_download(to_bytes(masked)),
+            face=_download(to_bytes(face)),
             painted=_download(painted),
         )
 
@@ -156,7 +156,8 @@ def hide(images: Tensor, masks: Tensor) -> Tensor:
     return images * (1 - weight) - weight
 
 
-def _to_bytes(images: Tensor) -> Tensor:
+def to_bytes(images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1] as uint8 (B, H, W, 3)."""
     scaled = images.float().clamp(-1, 1).add(1).mul(127.5).round()
     return scaled.to(torch.uint8).permute(0, 2, 3, 1)
 

@@ -6,14 +6,12 @@ An axis is a field of displacements in decimetres, model space.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from pirctl.face import landmarks as mesh
+from pirctl.face.build.measure import Array
 from pirctl.face.model import ARKIT_NAMES
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 MIRROR_NAMES = tuple(
     ARKIT_NAMES.index(
