@@ -18,14 +18,14 @@ def doctor(
     workspace: options.Workspace = None,
     json_output: options.Json = False,
 ) -> None:
-    r"""Look at Python, torch, GPU, ffmpeg, model files, presets and disks; fetches nothing.
+    """Look at Python, torch, GPU, ffmpeg, model files, presets and disks; fetches nothing.
 
     Ends with 1 when the preset cannot run. The output belongs into a bug report.
 
     \b
     pirctl doctor
     pirctl doctor --preset tiny --json
-    """
+    """  # noqa: D301
     from pirctl.pipeline.doctor import examine
 
     report = examine(preset, workspace)

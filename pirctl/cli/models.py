@@ -30,12 +30,12 @@ SomeNames = Annotated[
 
 @app.command("list")
 def list_models(json_output: options.Json = False) -> None:
-    r"""Show every model file: whether it is here, what for, and under which licence.
+    """Show every model file: whether it is here, what for, and under which licence.
 
     \b
     pirctl models list
     pirctl models list --json
-    """
+    """  # noqa: D301
     from pirctl import catalog
 
     entries = catalog.weights_entries().values()
@@ -74,14 +74,14 @@ def pull_models(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Fetch model files into the cache and verify them.
+    """Fetch model files into the cache and verify them.
 
     A broken download goes on where it stopped. PIRCTL_HOME names the cache, https_proxy a proxy.
 
     \b
     pirctl models pull face_landmarker bisenet
     pirctl models pull vgg16 --mirror https://mirror.example/models
-    """
+    """  # noqa: D301
     from pirctl import catalog
     from pirctl.download import pull
 
@@ -126,12 +126,12 @@ def _raise_all(failures: list[tuple[str, PirctlError]]) -> None:
 def verify_models(
     names: SomeNames = None, json_output: options.Json = False, quiet: options.Quiet = False
 ) -> None:
-    r"""Compare model files with their sizes and hashes again; an error when one is not right.
+    """Compare model files with their sizes and hashes again; an error when one is not right.
 
     \b
     pirctl models verify
     pirctl models verify bisenet vgg16 --json
-    """
+    """  # noqa: D301
     from pirctl import catalog
 
     entries = [catalog.weights_entry(name) for name in names or catalog.weights_entries()]
@@ -183,7 +183,7 @@ def import_models(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    r"""Take a model file that you have into the cache, if it is the right one.
+    """Take a model file that you have into the cache, if it is the right one.
 
     The name bfm makes the paper's face model from your licensed files.
 
@@ -191,7 +191,7 @@ def import_models(
     pirctl models import bisenet ~/Downloads/parsing_bisenet.pth
     pirctl models import bfm BFM_model_front.mat
     pirctl models import bfm 01_MorphableModel.mat Exp_Pca.bin --pull
-    """
+    """  # noqa: D301
     from pirctl import catalog, weights
 
     for file in files or ():
@@ -219,12 +219,12 @@ def import_models(
 
 @app.command("path")
 def show_path(name: Name, json_output: options.Json = False) -> None:
-    r"""Show where a model file lies; an error when it is not there.
+    """Show where a model file lies; an error when it is not there.
 
     \b
     pirctl models path face_landmarker
     sha256sum "$(pirctl models path bisenet)"
-    """
+    """  # noqa: D301
     from pirctl import catalog
 
     path = models_bfm.face_model_file() if name == "bfm" else catalog.find_weights(name)

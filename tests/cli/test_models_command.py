@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,3 +201,14 @@ def test_path_prints_the_path_or_what_to_type(pirctl: Command, served: Site) -> 
     pirctl("models", "pull", "toy")
     outcome = pirctl("models", "path", "toy", "--json")
     assert json.loads(outcome.out)["path"].endswith("toy.bin")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["doctor", *(f"models {name}" for name in ("list", "pull", "verify", "import", "path"))],
+)
+def test_help_has_its_examples_on_lines_of_their_own(command: str, pirctl) -> None:
+    outcome = pirctl(*command.split(), "--help")
+    assert outcome.status == 0
+    assert "\\b" not in outcome.out
+    assert re.search(rf"\n  pirctl {command}( .*)?\n  \S", outcome.out)
