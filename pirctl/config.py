@@ -6,19 +6,65 @@ Numbers and booleans are read as YAML 1.2 has them: `1e-4` is a number, `on` and
 
 from __future__ import annotations
 
+import importlib.resources
 import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from pirctl.catalog import preset_path
-from pirctl.errors import SettingsError
+from pirctl.errors import PirctlError, SettingsError
 from pirctl.settings import Settings
+
+
+@cache
+def models_folder() -> Path:
+    """The folder of shipped data: inside an installed package, else beside it in a checkout."""
+    package = Path(str(importlib.resources.files("pirctl")))
+    for folder in (package / "models", package.parent / "models"):
+        if folder.is_dir():
+            return folder
+    raise PirctlError(
+        f"the folder models was found neither in {package} nor beside it",
+        hint="install pirctl again",
+    )
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets."""
+    folder = models_folder() / "presets"
+    paths = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    return sorted(path.as_posix() for path in paths)
+
+
+def preset_path(preset: str | Path) -> Path:
+    """The YAML file of a preset.
+
+    Args:
+        preset: a shipped name ("tiny"), or the path of a file that ends in .yaml or .yml.
+
+    Raises:
+        SettingsError: there is none; names those that are.
+    """
+    if isinstance(preset, Path) or preset.endswith((".yaml", ".yml")):
+        path = Path(preset)
+        if not path.is_file():
+            raise SettingsError(f"the preset {path} does not exist", hint="check the path")
+        return path
+    names = preset_names()
+    if preset in names:
+        return models_folder() / "presets" / f"{preset}.yaml"
+    near = get_close_matches(preset, names, n=1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    raise SettingsError(
+        f"there is no preset {preset!r}",
+        hint=f"{guess}presets: {', '.join(names)}, or the path of a YAML file",
+    )
 
 
 class _Loader(yaml.SafeLoader):

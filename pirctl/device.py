@@ -1,4 +1,4 @@
-"""Which device computes, with how many threads, and how the C library hands out memory.
+"""Which device computes, with how many threads, and how much memory there is and was used.
 
 `prepare_allocator` belongs before the first import of torch; torch is imported only by the
 functions that need it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
+
+ASSUMED_BYTES = 8 << 30
+"""A modest guess, where the system does not say how much memory there is."""
 
 _MMAP_THRESHOLD_BYTES = 1 << 30
 _TRIM_THRESHOLD_BYTES = 2**31 - 1
@@ -128,3 +132,22 @@ def select_device(name: str | None = None) -> torch.device:
             f"device {name} is not supported", hint="use --device cpu, cuda, cuda:0 or mps"
         )
     return device
+
+
+def physical_bytes() -> int | None:
+    """Memory of this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def peak_bytes(*, with_children: bool = False) -> int:
+    """Most resident memory of this process so far.
+
+    Args:
+        with_children: and that of the largest process it started.
+    """
+    who = [resource.RUSAGE_SELF] + [resource.RUSAGE_CHILDREN] * with_children
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * sum(resource.getrusage(each).ru_maxrss for each in who)

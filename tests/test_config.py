@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pirctl import config
-from pirctl.catalog import models_folder, preset_names
+from pirctl.config import models_folder, preset_names
 from pirctl.errors import SettingsError
 from pirctl.settings import Settings
 

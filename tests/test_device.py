@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from pirctl.device import cpu_count, prepare_allocator, select_device
+from pirctl.device import cpu_count, peak_bytes, physical_bytes, prepare_allocator, select_device
 from pirctl.errors import SettingsError
 
 
@@ -36,3 +38,24 @@ def test_preparing_the_allocator_imports_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_peak_is_this_process_s_and_lies_below_what_the_machine_has() -> None:
+    before = peak_bytes()
+    ballast = np.ones(60 * 2**20, np.uint8)
+    assert peak_bytes() >= before > 20 * 2**20
+    assert physical_bytes() is not None
+    assert before + ballast.nbytes < (physical_bytes() or 0)
+
+
+def test_the_largest_process_started_counts_when_asked_for() -> None:
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    assert peak_bytes(with_children=True) > peak_bytes() + 2**20
+
+
+def test_a_system_that_does_not_say_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> int:
+        raise ValueError(name)
+
+    monkeypatch.setattr(os, "sysconf", refuse)
+    assert physical_bytes() is None

@@ -15,7 +15,7 @@ from pirctl.settings import DEFAULT_PRESET
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pirctl.pipeline.bench import BenchReport
+    from pirctl.bench.bench import BenchReport
 
 
 def bench(
@@ -40,8 +40,8 @@ def bench(
     pirctl bench --preset tiny --batch-size 4 --json
     """  # noqa: D301
     from pirctl import config
+    from pirctl.bench import bench as pipeline
     from pirctl.device import select_device
-    from pirctl.pipeline import bench as pipeline
 
     settings = config.load(preset, overrides or ())
     with show_progress(quiet) as on_progress:

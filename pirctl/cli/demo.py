@@ -16,7 +16,7 @@ from pirctl.cli.tables import print_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pirctl.pipeline.demo import DemoReport
+    from pirctl.demo.demo import DemoReport
 
 
 def demo(
@@ -40,7 +40,7 @@ def demo(
     pirctl demo
     pirctl demo --folder /tmp/quick --seconds 12 --set train.render.epochs=2
     """  # noqa: D301
-    from pirctl.pipeline import demo as pipeline
+    from pirctl.demo import demo as pipeline
 
     with show_progress(quiet) as on_progress:
         report = pipeline.demo(

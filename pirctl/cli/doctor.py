@@ -10,7 +10,7 @@ from pirctl.errors import PirctlError
 from pirctl.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
-    from pirctl.pipeline.doctor import Report
+    from pirctl.doctor import Report
 
 
 def doctor(
@@ -26,7 +26,7 @@ def doctor(
     pirctl doctor
     pirctl doctor --preset tiny --json
     """  # noqa: D301
-    from pirctl.pipeline.doctor import examine
+    from pirctl.doctor import examine
 
     report = examine(preset, workspace)
     if json_output:

@@ -17,7 +17,7 @@ from pirctl.cli.tables import print_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pirctl.pipeline.evaluate import EvaluateReport
+    from pirctl.evaluate.evaluate import EvaluateReport
 
 
 class Tracker(StrEnum):
@@ -59,11 +59,11 @@ def evaluate(
     pirctl evaluate --target obama
     pirctl evaluate --target obama --json > scores.json
     """  # noqa: D301
-    from pirctl.catalog import find_weights
-    from pirctl.pipeline import evaluate as pipeline
-    from pirctl.pipeline.actor import load_actor
-    from pirctl.pipeline.reader import mediapipe_reader
-    from pirctl.workspace import find_target
+    from pirctl.evaluate import evaluate as pipeline
+    from pirctl.evaluate.lip_reader import mediapipe_reader
+    from pirctl.perform.actor import load_actor
+    from pirctl.target.workspace import find_target
+    from pirctl.weights.catalog import find_weights
 
     found = find_target(target, workspace)
     with ExitStack() as stack:

@@ -38,9 +38,9 @@ def inspect(
     pirctl inspect --target obama --json
     pirctl inspect --target obama --axes
     """  # noqa: D301
-    from pirctl.pipeline import inspect as pipeline
-    from pirctl.pipeline.axes import inspect_axes
-    from pirctl.workspace import find_target
+    from pirctl.inspect import inspect as pipeline
+    from pirctl.inspect.axes import inspect_axes
+    from pirctl.target.workspace import find_target
 
     if name and target and name != target:
         raise typer.BadParameter(f"two targets given, {name!r} and {target!r}")

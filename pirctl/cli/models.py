@@ -13,7 +13,7 @@ from pirctl.cli.progress import byte_text, show_progress
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt
 
 if TYPE_CHECKING:
-    from pirctl.weights import WeightsEntry
+    from pirctl.weights.entry import WeightsEntry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,7 +36,7 @@ def list_models(json_output: options.Json = False) -> None:
     pirctl models list
     pirctl models list --json
     """  # noqa: D301
-    from pirctl import catalog
+    from pirctl.weights import catalog
 
     entries = catalog.weights_entries().values()
     states = {entry.name: catalog.state_of(entry).value for entry in entries}
@@ -82,8 +82,8 @@ def pull_models(
     pirctl models pull face_landmarker bisenet
     pirctl models pull vgg16 --mirror https://mirror.example/models
     """  # noqa: D301
-    from pirctl import catalog
-    from pirctl.download import pull
+    from pirctl.weights import catalog
+    from pirctl.weights.pull import pull
 
     entries = [catalog.weights_entry(name) for name in names]
     results: list[dict[str, object]] = []
@@ -132,7 +132,7 @@ def verify_models(
     pirctl models verify
     pirctl models verify bisenet vgg16 --json
     """  # noqa: D301
-    from pirctl import catalog
+    from pirctl.weights import catalog
 
     entries = [catalog.weights_entry(name) for name in names or catalog.weights_entries()]
     results: list[dict[str, object]] = []
@@ -192,7 +192,8 @@ def import_models(
     pirctl models import bfm BFM_model_front.mat
     pirctl models import bfm 01_MorphableModel.mat Exp_Pca.bin --pull
     """  # noqa: D301
-    from pirctl import catalog, weights
+    from pirctl.weights import catalog
+    from pirctl.weights import entry as weights
 
     for file in files or ():
         weights.check_readable(file)
@@ -225,7 +226,7 @@ def show_path(name: Name, json_output: options.Json = False) -> None:
     pirctl models path face_landmarker
     sha256sum "$(pirctl models path bisenet)"
     """  # noqa: D301
-    from pirctl import catalog
+    from pirctl.weights import catalog
 
     path = models_bfm.face_model_file() if name == "bfm" else catalog.find_weights(name)
     if json_output:
@@ -235,7 +236,7 @@ def show_path(name: Name, json_output: options.Json = False) -> None:
 
 
 def _path(entry: WeightsEntry) -> Path | None:
-    from pirctl import catalog
+    from pirctl.weights import catalog
 
     return catalog.hub_folder(entry) if entry.obtain == "hub" else entry.path
 

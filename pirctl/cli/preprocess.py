@@ -14,7 +14,7 @@ from pirctl.cli.progress import show_progress
 from pirctl.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
-    from pirctl.pipeline.preprocess import PreprocessReport
+    from pirctl.prepare.preprocess import PreprocessReport
 
 
 class TrackerName(StrEnum):
@@ -114,7 +114,7 @@ def preprocess(
     pirctl preprocess video.mp4 --face-model bfm --fit deep3d
     """  # noqa: D301
     from pirctl import config
-    from pirctl.pipeline import preprocess as pipeline
+    from pirctl.prepare import preprocess as pipeline
 
     settings = config.load(preset, overrides or ())
     with show_progress(quiet) as on_progress:

@@ -14,7 +14,7 @@ from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 
 if TYPE_CHECKING:
-    from pirctl.pipeline.reenact import ReenactReport
+    from pirctl.dub.reenact import ReenactReport
 
 
 _MOST_LINES = 8
@@ -127,12 +127,12 @@ def reenact(
         raise typer.BadParameter("give either --audio or --drive")
     if drive is None and (landmarks or tracker_model):
         raise typer.BadParameter("--landmarks and --tracker-model belong to --drive")
-    from pirctl.pipeline import reenact as pipeline
-    from pirctl.pipeline.controls import Controls, parse_gain
-    from pirctl.pipeline.curves import read_curves
-    from pirctl.pipeline.drive import DrivingVideo
-    from pirctl.pipeline.inputs import Speech
-    from pirctl.workspace import find_target
+    from pirctl.dub import reenact as pipeline
+    from pirctl.dub.controls import Controls, parse_gain
+    from pirctl.dub.curves import read_curves
+    from pirctl.dub.drive import DrivingVideo
+    from pirctl.dub.inputs import Speech
+    from pirctl.target.workspace import find_target
 
     found = find_target(target, workspace)
     controls = Controls(

@@ -63,8 +63,8 @@ def train(
     """  # noqa: D301
     from pirctl import config
     from pirctl.device import select_device
+    from pirctl.target.workspace import find_target
     from pirctl.training import run
-    from pirctl.workspace import find_target
 
     found = find_target(target, workspace)
     changes = list(overrides or ())

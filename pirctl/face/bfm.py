@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pirctl import catalog
 from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face.bfm_files import COMPANIONS, MESH_MAP, Companions, sort_files
 from pirctl.face.landmarks import MESH_POINTS, ring_closure
 from pirctl.face.matlab import read_arrays, read_index
 from pirctl.face.model import BFM, FaceModel, read_face_model, write_face_model
 from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.weights.entry import cache_folder
 
 IntArray = npt.NDArray[np.int64]
 
@@ -110,7 +110,7 @@ def import_bfm(
         assert expressions is not None
         model = from_sources(basel, expressions, beside)
     on_progress(Progress(step=step, done=1, total=2, unit="steps"))
-    path = catalog.cache_folder() / "face" / f"{BFM}.safetensors"
+    path = cache_folder() / "face" / f"{BFM}.safetensors"
     write_face_model(model, path, half=False)
     written = read_face_model(path)
     on_progress(Progress(step=step, done=2, total=2, unit="steps"))

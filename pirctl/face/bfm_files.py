@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pirctl import catalog
-from pirctl.download import pull
 from pirctl.errors import WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.matlab import HDF5, variable_names
 from pirctl.progress import OnProgress, ignore_progress
-from pirctl.weights import WeightsEntry, file_hash
+from pirctl.weights import catalog
+from pirctl.weights.entry import WeightsEntry, file_hash
+from pirctl.weights.pull import pull
 
 _log = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pirctl.compat import import_torchvision
 from pirctl.errors import SettingsError
 from pirctl.face.camera import FLIP, intrinsics, project, transform
-from pirctl.face.compat import import_torchvision
 from pirctl.face.fit import ClipFit, fill_clip, match_points, usable_frames
 from pirctl.face.foreign_weights import load_weights
 from pirctl.face.landmarks import LANDMARKS_68, landmarks_68_from_98

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pirctl.face.compat import facexlib_awing, facexlib_retinaface
+from pirctl.compat import facexlib_awing, facexlib_retinaface
 from pirctl.face.foreign_weights import load_weights
 
 FloatArray = npt.NDArray[np.float32]

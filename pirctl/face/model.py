@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pirctl.catalog import face_model_path
+from pirctl.config import models_folder
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.landmarks import LANDMARKS_68, MESH_POINTS
 from pirctl.files import atomic_file
+from pirctl.weights.entry import cache_folder
 
 GENERIC = "generic"
 """Name of the bundled face model."""
@@ -172,6 +173,23 @@ def find_axis(names: Sequence[str], name: str, model_name: str) -> int:
     raise PirctlError(
         f"the face model {model_name!r} has no expression axis {name!r}",
         hint=f"did you mean {guesses}?" if near else f"axes: {', '.join(names)}",
+    )
+
+
+def face_model_path(name: str = "generic") -> Path:
+    """The file of a face model: a shipped one, or one the user imported into the cache.
+
+    Raises:
+        SettingsError: there is none of this name; names those that are.
+    """
+    folders = (models_folder() / "face", cache_folder() / "face")
+    for folder in folders if Path(name).name == name else ():  # A name, not a way elsewhere.
+        path = folder / f"{name}.safetensors"
+        if path.is_file():
+            return path
+    found = sorted(path.stem for folder in folders for path in folder.glob("*.safetensors"))
+    raise SettingsError(
+        f"there is no face model {name!r}", hint=f"face models: {', '.join(found) or 'none'}"
     )
 
 

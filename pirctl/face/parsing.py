@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pirctl.face.compat import facexlib_bisenet
+from pirctl.compat import facexlib_bisenet
 from pirctl.face.foreign_weights import load_weights
 from pirctl.face.landmarks import (
     BROW_LEFT,

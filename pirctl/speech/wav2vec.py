@@ -31,15 +31,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pirctl import hub
-from pirctl.catalog import hub_command, hub_revision
-from pirctl.download import mirror_address
+from pirctl.compat import import_torchvision
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
-from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
 from pirctl.speech.level import Loudness, measure
 from pirctl.tensors import check_shape
+from pirctl.weights import hub
+from pirctl.weights.catalog import hub_command, hub_revision
+from pirctl.weights.pull import mirror_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

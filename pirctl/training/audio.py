@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from pirctl.media import read_sound
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.settings import Settings
-from pirctl.speech.build import build_encoder
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.target import Target, Track
 from pirctl.training.precision import autocast
@@ -164,11 +163,3 @@ class AudioTrainer:
         with autocast(self.settings.train, self.speech.device):
             features = encoder(inputs)
         return features.float()
-
-
-def make_encoder(
-    settings: Settings, architecture: Mapping[str, object] | None = None
-) -> SpeechEncoder:
-    """The speech encoder of the settings, with weights as `build_encoder` has them."""
-    media = settings.media
-    return build_encoder(settings.speech, media.frame_rate, media.sample_rate_hz, architecture)

@@ -1,4 +1,4 @@
-"""Averaged copies of networks: exponential moving averages of the weights, used by the pipeline."""
+"""Averaged copies of networks: exponential moving averages of the weights, used after training."""
 
 from __future__ import annotations
 

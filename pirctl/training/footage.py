@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pirctl import memory
+from pirctl.device import ASSUMED_BYTES, physical_bytes
 from pirctl.errors import SettingsError, TargetError
 from pirctl.face.landmarks import LIPS_OUTER
 from pirctl.face.masks import MaskPainter, head_mask
@@ -219,7 +219,7 @@ def _allocate(
 ) -> Iterator[Tensor]:
     if device.type == "cuda" and total_bytes < _GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
         return (torch.empty(shape, dtype=torch.uint8, device=device) for shape in shapes)
-    if total_bytes < _MEMORY_SHARE * (memory.physical_bytes() or memory.ASSUMED_BYTES):
+    if total_bytes < _MEMORY_SHARE * (physical_bytes() or ASSUMED_BYTES):
         return (torch.empty(shape, dtype=torch.uint8) for shape in shapes)
     return (_mapped(shape, folder) for shape in shapes)
 

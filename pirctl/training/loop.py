@@ -20,11 +20,11 @@ import yaml
 from torch import Tensor, nn
 
 from pirctl import config
-from pirctl.checkpoint import CheckpointAbout, load_checkpoint, load_resume, save_checkpoint
 from pirctl.errors import TrainingDiverged
 from pirctl.files import atomic_file
 from pirctl.progress import OnProgress, Progress
 from pirctl.settings import Settings, StageSettings
+from pirctl.target.checkpoint import CheckpointAbout, load_checkpoint, load_resume, save_checkpoint
 from pirctl.training.averages import Averages, flat_state, load_flat_state
 from pirctl.training.log import TrainingLog
 from pirctl.training.preview import draw_losses, stack, write_preview

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pirctl.face.compat import basicsr_gan_loss
+from pirctl.compat import basicsr_gan_loss
 from pirctl.tensors import check_shape
 
 

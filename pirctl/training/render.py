@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pirctl import memory
+from pirctl.device import ASSUMED_BYTES, physical_bytes
 from pirctl.face.camera import jitter_intrinsics, scale_intrinsics
 from pirctl.networks.discriminator import MultiscaleDiscriminator
 from pirctl.networks.face import FaceNetwork
@@ -263,7 +263,7 @@ class _Planes:
         room = (
             torch.cuda.mem_get_info(footage.device)[0]
             if footage.device.type == "cuda"
-            else memory.physical_bytes() or memory.ASSUMED_BYTES
+            else physical_bytes() or ASSUMED_BYTES
         )
         self._store: Tensor | None = None
         self._known = torch.zeros(frames, dtype=torch.bool)

@@ -17,8 +17,22 @@ from dataclasses import dataclass, replace
 import torch
 
 from pirctl import config
-from pirctl.catalog import find_weights
-from pirctl.checkpoint import (
+from pirctl.device import one_thread
+from pirctl.errors import CheckpointError, SettingsError, TargetError
+from pirctl.face.model import FaceModel
+from pirctl.media import probe
+from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.perform.loading import (
+    check_trained,
+    face_stage_digest,
+    load_face_stage,
+    load_target_model,
+)
+from pirctl.progress import OnProgress, ignore_progress
+from pirctl.settings import STAGES, Settings
+from pirctl.speech.build import build_encoder
+from pirctl.target import Target, TargetAbout, Track
+from pirctl.target.checkpoint import (
     CheckpointAbout,
     check_belongs,
     has_checkpoint,
@@ -26,27 +40,14 @@ from pirctl.checkpoint import (
     load_checkpoint,
     retrain_command,
 )
-from pirctl.device import one_thread
-from pirctl.errors import CheckpointError, SettingsError, TargetError
-from pirctl.face.model import FaceModel
-from pirctl.media import probe
-from pirctl.networks.perceptual import PerceptualLoss
-from pirctl.progress import OnProgress, ignore_progress
-from pirctl.settings import STAGES, Settings
-from pirctl.target import Target, TargetAbout, Track
-from pirctl.training.audio import AudioTrainer, make_encoder, read_speech
+from pirctl.training.audio import AudioTrainer, read_speech
 from pirctl.training.face import FaceTrainer
 from pirctl.training.footage import read_footage, training_frames, usable_frames
-from pirctl.training.loading import (
-    check_trained,
-    face_stage_digest,
-    load_face_stage,
-    load_target_model,
-)
 from pirctl.training.loop import StageReport, train_stage
 from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
 from pirctl.training.trainer import Trainer
+from pirctl.weights.catalog import find_weights
 
 LOGGER = logging.getLogger(__name__)
 
@@ -263,13 +264,15 @@ def _planned_steps(stage: str, job: _Job) -> int:
 
 def _build_audio(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
     torch.manual_seed(job.settings.train.seed)
-    encoder = make_encoder(job.settings).to(job.device)
+    media = job.settings.media
+    encoder = build_encoder(job.settings.speech, media.frame_rate, media.sample_rate_hz)
+    encoder.to(job.device)
     speech = read_speech(
         job.target,
         job.track,
         job.frames,
         encoder,
-        job.settings.media.sample_rate_hz,
+        media.sample_rate_hz,
         job.device,
     )
     trainer = AudioTrainer(speech, encoder, job.settings, job.model.expression_names)

@@ -20,7 +20,7 @@ from pirctl.face.model import load_face_model
 from pirctl.media import VideoWriter, write_sound
 from pirctl.target import Target
 from pirctl.training import run
-from tests.pipeline.drawn import SIZE, make_target
+from tests.prepare.drawn import SIZE, make_target
 
 FRAMES = 60
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from pirctl import catalog, hub
+from pirctl import doctor
+from pirctl.config import preset_names
 from pirctl.errors import ProgramMissing
-from pirctl.pipeline import doctor
-from pirctl.weights import WeightsState
+from pirctl.weights import catalog, hub
+from pirctl.weights.entry import WeightsState
 from tests.cli.conftest import Command
 
 
@@ -52,7 +53,7 @@ def test_a_fresh_machine_is_told_what_to_type(pirctl: Command, nothing: None) ->
 def test_a_complete_machine_is_ready(pirctl: Command, complete: None) -> None:
     outcome = pirctl("doctor")
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.count("\nready ") == len(catalog.preset_names())
+    assert outcome.out.count("\nready ") == len(preset_names())
     assert "missing" not in outcome.out
 
 
@@ -96,7 +97,7 @@ def test_a_preset_lacks_what_weights_yaml_says_it_needs(nothing: None) -> None:
             for entry in catalog.weights_entries().values()
             if f"preset {preset}" in entry.needed_by
         }
-        for preset in catalog.preset_names()
+        for preset in preset_names()
     }
 
 

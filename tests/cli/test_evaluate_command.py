@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pirctl.cli.evaluate import warn_without_gain
-from pirctl.pipeline.evaluate import BASELINES, EvaluateReport
+from pirctl.evaluate.evaluate import BASELINES, EvaluateReport
 
 
 def test_the_table_and_the_files(pirctl, workspace) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pirctl import catalog, transfer
-from pirctl.weights import WeightsEntry
+from pirctl.weights import catalog, transfer
+from pirctl.weights.entry import WeightsEntry
 from tests.cli.conftest import Command
-from tests.weights_server import CONTENT, Site, site
+from tests.weights.server import CONTENT, Site, site
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_verify_of_a_named_file_that_is_missing_is_an_error(pirctl: Command, ser
 def test_a_file_that_may_not_be_read_is_wrong_everywhere(
     pirctl: Command, served: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pirctl import weights
+    from pirctl.weights import entry as weights
 
     def forbid(*_: object) -> str:
         raise PermissionError(13, "Permission denied")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pirctl.cli import main
-from tests.pipeline.test_preprocess import landmark_file, make_clip
+from tests.prepare.test_preprocess import landmark_file, make_clip
 
 
 def arguments(folder: Path, video: Path, *more: str) -> list[str]:

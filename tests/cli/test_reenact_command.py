@@ -16,7 +16,7 @@ from pirctl.cli.reenact import name_ranges
 from pirctl.face.landmark_file import Landmarks, write_landmark_file
 from pirctl.media import probe, read_frames
 from pirctl.target import Target
-from tests.pipeline.drawn import SIZE
+from tests.prepare.drawn import SIZE
 
 
 def test_a_video_as_long_as_the_speech_is_written(pirctl, workspace, speech, tmp_path) -> None:

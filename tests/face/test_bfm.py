@@ -22,7 +22,7 @@ from tests.face.basel import (
     write_front,
     write_sources,
 )
-from tests.weights_server import site
+from tests.weights.server import site
 
 ANY: dict[str, str] = {}
 """No hashes: random companions cannot have the real ones."""

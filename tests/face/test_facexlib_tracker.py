@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from pirctl.compat import facexlib_awing, facexlib_retinaface
 from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face import facexlib_tracker as tracker
-from pirctl.face.compat import facexlib_awing, facexlib_retinaface
 from pirctl.face.facexlib_tracker import FacexlibDetector
 from pirctl.face.track import track_frames
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from pirctl.compat import facexlib_awing
 from pirctl.face import landmarks as mesh
-from pirctl.face.compat import facexlib_awing
 from pirctl.face.model import read_face_model
 
 MODEL = Path(__file__).parents[2] / "models" / "face" / "generic.safetensors"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from pirctl.compat import facexlib_bisenet
 from pirctl.errors import WeightsCorrupt, WeightsMissing
-from pirctl.face.compat import facexlib_bisenet
 from pirctl.face.landmarks import (
     BROW_LEFT,
     CHIN,

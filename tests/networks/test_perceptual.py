@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from pirctl.compat import import_torchvision
 from pirctl.config import load
 from pirctl.errors import WeightsCorrupt
-from pirctl.face.compat import import_torchvision
 from pirctl.networks.perceptual import PerceptualLoss, vgg16_layers
 from pirctl.settings import LossSettings, Vgg16Layer
 from pirctl.training import stages

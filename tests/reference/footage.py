@@ -1,4 +1,4 @@
-"""The order of the footage by arithmetic: the plain twin of `pirctl.pipeline.footage`."""
+"""The order of the footage by arithmetic: the plain twin of `pirctl.perform.footage`."""
 
 from __future__ import annotations
 

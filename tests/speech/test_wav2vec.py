@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from pirctl import hub
-from pirctl.catalog import hub_revision
+from pirctl.compat import import_torchvision
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsMissing
-from pirctl.face.compat import import_torchvision
 from pirctl.settings import SpeechSettings
 from pirctl.speech import build_encoder
 from pirctl.speech.wav2vec import Wav2VecEncoder, interpolate
+from pirctl.weights import hub
+from pirctl.weights.catalog import hub_revision
 from tests.hostile import write_hostile
 
 FAMILIES = ("group", "layer")

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pirctl.checkpoint import CheckpointAbout, load_about, load_checkpoint, load_resume
 from pirctl.errors import TrainingDiverged
 from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
+from pirctl.target.checkpoint import CheckpointAbout, load_about, load_checkpoint, load_resume
 from pirctl.training import run
 from pirctl.training.loop import train_stage
 from pirctl.training.trainer import Phase

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pirctl.checkpoint import load_about, load_checkpoint
 from pirctl.errors import CheckpointError, SettingsError, TargetError, WeightsMissing
+from pirctl.perform.loading import AudioStage, FaceStage, RenderStage
 from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
+from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import check_trained, load_stage, run
-from pirctl.training.loading import AudioStage, FaceStage, RenderStage
 from tests.training.clip import HOLDOUT_FRAMES, make_target, tiny_settings
 
 

@@ -1,0 +1,1 @@
+"""Speed and memory of a preset on this machine."""

@@ -1,0 +1,1 @@
+"""The whole tool on a synthetic speaker, with no download."""

@@ -1,0 +1,1 @@
+"""New speech, or another person's expression, onto the original shot."""

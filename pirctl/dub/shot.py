@@ -1,0 +1,71 @@
+"""The original shot: the source video, and painted crops put back into its frames."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from pirctl.errors import TargetError
+from pirctl.media import Crop, read_frames
+from pirctl.media.background import prefetch
+from pirctl.perform.composite import paste_into_shot
+from pirctl.perform.footage import Section, read_section
+from pirctl.perform.stream import QUEUE_BATCHES, PaintedFrame
+from pirctl.target import Target, TargetAbout
+
+
+def check_source(target: Target) -> None:
+    """Raise unless the target's source video is where it was, and is the same.
+
+    Raises:
+        TargetError: it is gone, or another one.
+    """
+    about = target.about
+    source = Path(about.source)
+    hint = (
+        f"--frame crop writes the square around the head, which needs no source; or say where the "
+        f"video is: pirctl preprocess VIDEO --target {target.name}"
+    )
+    if not source.is_file():
+        raise TargetError(
+            f"{source}: the source video is gone, the original shot needs it", hint=hint
+        )
+    state = source.stat()
+    if (state.st_size, state.st_mtime_ns) == (about.source_bytes, about.source_mtime_ns):
+        return  # Hashing an hour of video takes a while.
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != about.source_sha256:
+        raise TargetError(
+            f"{source}: not the video that target {target.name!r} was made from", hint=hint
+        )
+
+
+def into_shots(
+    painted: Iterable[PaintedFrame],
+    about: TargetAbout,
+    section: Section,
+    total: int,
+    frame_rate: Fraction,
+) -> Iterator[PaintedFrame]:
+    """Replace each crop by the source's own frame with the painted region pasted in.
+
+    Args:
+        painted: the crops, in the order of the section.
+        about: where the source and the crop are.
+        section: which frames are played.
+        total: frames in all.
+        frame_rate: of the target.
+    """
+    box = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side).rounded()
+    reader = partial(read_frames, rate=frame_rate)
+    shots = read_section(Path(about.source), section, total, reader=reader)
+    with closing(prefetch(shots, QUEUE_BATCHES)) as ahead:
+        for item, (_, shot) in zip(painted, ahead, strict=False):
+            frame = paste_into_shot(shot, item.frame, item.mask, box)
+            yield replace(item, frame=frame)

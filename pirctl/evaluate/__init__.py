@@ -1,0 +1,1 @@
+"""How well a target speaks: scores beside baselines, and a contact sheet."""

@@ -1,0 +1,263 @@
+"""How well a target speaks, measured on the end of its clip that training has never seen.
+
+The held-out frames are repainted from their own masked pictures by the held-out sound, and
+compared with the truth. A score alone proves nothing, so the same measurement is made of
+
+    truth            the held-out frames themselves: the error of the reader, the floor of a column
+    ours             repainted, driven by the held-out sound
+    mean mouth       repainted by the same networks, showing the person's mean expression
+    wrong speech     repainted, driven by sound of the training part, repeated if that is shorter
+    untouched frame  frames of the training part shown unchanged under the new speech, as a
+                     viewer would see them without dubbing; their head pose is their own
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import wave
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.errors import TargetError
+from pirctl.evaluate.lip_reader import MOST_FRAMES, ReadLips, fit_reader, own_reader
+from pirctl.evaluate.scores import Score, Scorer
+from pirctl.evaluate.sheet import evaluation_sheet
+from pirctl.face.model import load_face_model
+from pirctl.files import atomic_file
+from pirctl.media import read_frames
+from pirctl.perform.actor import Actor
+from pirctl.perform.footage import read_ping_pong
+from pirctl.perform.poses import mean_expression
+from pirctl.perform.stream import PaintedFrame, paint_stream
+from pirctl.progress import OnProgress, Progress, ignore_progress
+
+ByteArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+BASELINES = ("mean mouth", "wrong speech", "untouched frame")
+"""Rows that `ours` must beat."""
+
+_FEWEST_FRAMES = 10
+_BATCH = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateReport:
+    """The table, and where the pictures are.
+
+    Attributes:
+        target: name of the target.
+        first_frame: number of the first held-out frame.
+        frames: held-out frames measured.
+        rows: `truth`, `ours` and the baselines.
+        improvement: per baseline, how much better `ours` is: `correlation` as a difference, `lmd`
+            and `mouth_mse` as per cent of the baseline's error removed.
+        scores_path: `scores.json`.
+        sheet_path: the contact sheet.
+    """
+
+    target: str
+    first_frame: int
+    frames: int
+    rows: tuple[Score, ...]
+    improvement: dict[str, dict[str, float]]
+    scores_path: Path
+    sheet_path: Path
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        mapping = asdict(self)
+        return mapping | {"scores_path": str(self.scores_path), "sheet_path": str(self.sheet_path)}
+
+    def row(self, name: str) -> Score:
+        """Find a row by its name."""
+        return next(row for row in self.rows if row.name == name)
+
+
+def evaluate(
+    actor: Actor,
+    folder: Path | None = None,
+    *,
+    read: ReadLips | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> EvaluateReport:
+    """Measure a trained target on its held-out frames.
+
+    Args:
+        actor: the loaded target.
+        folder: where `scores.json` and `sheet.png` go; `evaluate` in the target's folder if None.
+        read: reads lips in pictures; fitted to the target's training frames if None.
+        on_progress: is told about every frame of every row.
+
+    Raises:
+        TargetError: nothing was held out, or there is no usable face or no sound there.
+    """
+    target, track = actor.target, actor.track
+    first, total = actor.training_frames, actor.track.frames - actor.training_frames
+    _check(actor, total)
+    folder = target.folder / "evaluate" if folder is None else folder
+    read = _fit(actor, on_progress) if read is None else read
+    scorer = partial(Scorer, read=read, track=track, size_px=target.about.size_px)
+
+    with tempfile.TemporaryDirectory(prefix="pirctl-") as temporary:
+        right, wrong = Path(temporary) / "right.wav", Path(temporary) / "wrong.wav"
+        rate = actor.settings.media.frame_rate
+        cut_sound(target.audio_path, right, first / rate, total / rate)
+        # Never of the held-out part: the clip's beginning, again and again if need be.
+        cut_sound(target.audio_path, wrong, 0.0, total / rate, again_at_s=first / rate)
+        mean = mean_expression(track, first)[None]
+        sources: dict[str, Callable[[], Iterable[FloatArray]]] = {
+            "ours": lambda: actor.express(right),
+            "mean mouth": lambda: (mean for _ in range(total)),
+            "wrong speech": lambda: actor.express(wrong),
+        }
+        rows = [_score_truth(actor, scorer("truth"), first, total)]
+        for name, source in sources.items():
+            painted = _paint(actor, source(), first, total)
+            rows.append(_score_painted(painted, actor, scorer(name), first, total, on_progress))
+        rows.append(_score_untouched(actor, scorer("untouched frame"), first, total, on_progress))
+        sheet_path = folder / "sheet.png"
+        evaluation_sheet(actor, list(actor.express(right)), first, total, sheet_path)
+    report = EvaluateReport(
+        target=target.name,
+        first_frame=first,
+        frames=int(track.valid[first:].sum()),
+        rows=tuple(rows),
+        improvement=improvement(rows),
+        scores_path=folder / "scores.json",
+        sheet_path=sheet_path,
+    )
+    with atomic_file(report.scores_path) as path:
+        path.write_text(json.dumps(report.to_mapping(), indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def improvement(rows: Iterable[Score]) -> dict[str, dict[str, float]]:
+    """How much better `ours` is than each baseline; see `EvaluateReport.improvement`."""
+    table = {row.name: row for row in rows}
+    ours = table["ours"]
+    gains = {}
+    for name in BASELINES:
+        if name not in table:
+            continue
+        base = table[name]
+        gain = {
+            "correlation": ours.correlation - base.correlation,
+            "lmd": 100 * (1 - ours.lmd_px / max(base.lmd_px, 1e-9)),
+        }
+        if ours.mouth_psnr_db is not None and base.mouth_psnr_db is not None:
+            ratio = 10 ** ((base.mouth_psnr_db - ours.mouth_psnr_db) / 10)
+            gain["mouth_mse"] = 100 * (1 - ratio)
+        gains[name] = gain
+    return gains
+
+
+def cut_sound(
+    source: Path,
+    output: Path,
+    start_s: float,
+    duration_s: float,
+    *,
+    again_at_s: float | None = None,
+) -> None:
+    """Copy a section of a WAV file; reads no more than the section.
+
+    Args:
+        source: the file.
+        output: the file to write; shorter than asked for where `source` ends.
+        start_s: where the section starts, in seconds.
+        duration_s: how long it is, in seconds.
+        again_at_s: where to go back to the start, to fill the duration; None: never.
+    """
+    with wave.open(str(source), "rb") as reading, wave.open(str(output), "wb") as writing:
+        writing.setparams(reading.getparams())
+        rate_hz = reading.getframerate()
+        start = min(round(start_s * rate_hz), reading.getnframes())
+        left = round(duration_s * rate_hz)
+        length = left if again_at_s is None else max(0, round(again_at_s * rate_hz) - start)
+        while left > 0 and length > 0:
+            reading.setpos(start)
+            writing.writeframes(reading.readframes(min(left, length)))
+            left -= length
+
+
+def _check(actor: Actor, total: int) -> None:
+    name, about = actor.target.name, actor.target.about
+    again = f"pirctl train --target {name} --holdout 5 --restart"
+    if total < _FEWEST_FRAMES:
+        raise TargetError(f"target {name!r}: training left out {max(0, total)} frames", hint=again)
+    if not about.has_audio:
+        raise TargetError(
+            f"target {name!r} has no sound, there is nothing to drive its held-out frames with",
+            hint="evaluate a target made from a video with sound",
+        )
+    if actor.track.valid[actor.training_frames :].sum() < _FEWEST_FRAMES:
+        raise TargetError(f"target {name!r}: no usable face in the held-out frames", hint=again)
+
+
+def _fit(actor: Actor, on_progress: OnProgress) -> ReadLips:
+    model = load_face_model(actor.target.about.face_model)
+    count = actor.training_frames
+    stride = -(-count // MOST_FRAMES)
+
+    def footage() -> Iterator[tuple[int, ByteArray]]:
+        for number, frame in enumerate(read_frames(actor.target.frames_path, frames=count)):
+            on_progress(Progress(step="reader", done=number + 1, total=count))
+            if number % stride == 0:
+                yield number, frame
+
+    return own_reader(fit_reader(footage(), actor.track, model), actor.track, model)
+
+
+def _truth(actor: Actor, first: int, total: int) -> Iterator[tuple[int, ByteArray]]:
+    return read_ping_pong(actor.target.frames_path, first=first, length=total, count=total)
+
+
+def _paint(
+    actor: Actor, expressions: Iterable[FloatArray], first: int, total: int
+) -> Iterator[PaintedFrame]:
+    footage = _truth(actor, first, total)
+    return paint_stream(actor.painter, footage, expressions, actor.mouth_axes, batch_size=_BATCH)
+
+
+def _score_truth(actor: Actor, scorer: Scorer, first: int, total: int) -> Score:
+    for number, frame in _truth(actor, first, total):
+        scorer.add(number, frame)
+    return scorer.score()
+
+
+def _score_painted(
+    painted: Iterator[PaintedFrame],
+    actor: Actor,
+    scorer: Scorer,
+    first: int,
+    total: int,
+    on_progress: OnProgress,
+) -> Score:
+    truths = _truth(actor, first, total)
+    for done, (item, (number, truth)) in enumerate(zip(painted, truths, strict=False), 1):
+        scorer.add(number, item.frame, truth, item.mask)
+        on_progress(Progress(step=scorer.name, done=done, total=total))
+    return scorer.score()
+
+
+def _score_untouched(
+    actor: Actor, scorer: Scorer, first: int, total: int, on_progress: OnProgress
+) -> Score:
+    path = actor.target.frames_path
+    shown = read_ping_pong(path, length=first, count=total)
+    truths = _truth(actor, first, total)
+    with closing(shown):
+        for done, ((pose, frame), (number, truth)) in enumerate(zip(shown, truths, strict=True), 1):
+            mask = actor.painter.masks([number])[0]
+            scorer.add(number, frame, truth, mask, pose_number=pose)
+            on_progress(Progress(step=scorer.name, done=done, total=total))
+    return scorer.score()

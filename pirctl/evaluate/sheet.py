@@ -1,0 +1,76 @@
+"""The contact sheet of an evaluation: what goes in, what comes out, and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.face.draw import contact_sheet, draw_text, fit_into_square, write_image
+from pirctl.media import read_frames
+from pirctl.perform.actor import Actor
+from pirctl.perform.poses import drive
+
+ByteArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+ROWS = ("truth", "masked frame", "implicit face", "output", "mouth, output", "mouth, truth")
+"""Rows of the sheet. The held-out frame is both the truth and the source of the masked frame."""
+
+_COLUMNS = 7
+
+
+def evaluation_sheet(
+    actor: Actor, expressions: Sequence[FloatArray], first: int, total: int, path: Path
+) -> None:
+    """Draw the held-out frames at evenly spread times.
+
+    Args:
+        actor: the loaded target.
+        expressions: chunks (t, E) predicted from the held-out sound.
+        first: number of the first held-out frame.
+        total: held-out frames.
+        path: the PNG to write.
+    """
+    speech = np.concatenate(list(expressions))[:total]
+    offsets = np.unique(np.linspace(0, len(speech) - 1, _COLUMNS + 2).round().astype(int)[1:-1])
+    numbers = [first + int(offset) for offset in offsets]
+    truths = np.stack([_frame(actor, number) for number in numbers])
+    z_exp = drive(actor.track.z_exp[numbers], speech[offsets], actor.mouth_axes)
+    shown = actor.painter.pictures(numbers, truths, z_exp)
+    masks = actor.painter.masks(numbers)
+    size = truths.shape[1]
+    close = [
+        np.stack([enlarge(image, mask, size) for image, mask in zip(images, masks, strict=True)])
+        for images in (shown.painted, truths)
+    ]
+    rows = [truths, shown.masked, shown.face, shown.painted, *close]
+    rate = actor.settings.media.frame_rate
+    pictures, side_px = [list(row) for row in rows], min(256, size)
+    # Fitted first: text that is resized with its picture cannot be read.
+    pictures[0] = [
+        draw_text(fit_into_square(image, side_px), f"{number / rate:.2f} s")
+        for image, number in zip(pictures[0], numbers, strict=True)
+    ]
+    write_image(path, contact_sheet(pictures, captions=ROWS, side_px=side_px))
+
+
+def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:
+    """Cut a square around the masked region out of (H, W, 3) and resize it to `size`."""
+    import cv2
+
+    rows, columns = np.nonzero(mask > 0.5)
+    if not len(rows):
+        return np.zeros((size, size, 3), np.uint8)
+    height, width = mask.shape
+    side = min(height, width, max(int(np.ptp(rows)), int(np.ptp(columns))) + 1)
+    top = int(np.clip((rows.min() + rows.max()) // 2 - side // 2, 0, height - side))
+    left = int(np.clip((columns.min() + columns.max()) // 2 - side // 2, 0, width - side))
+    part = image[top : top + side, left : left + side]
+    return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _frame(actor: Actor, number: int) -> ByteArray:
+    return next(read_frames(actor.target.frames_path, start_frame=number, frames=1))

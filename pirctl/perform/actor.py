@@ -1,0 +1,101 @@
+"""A target that can perform: its track and its three trained stages, loaded and ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.device import select_device
+from pirctl.face.masks import MaskPainter
+from pirctl.networks.inference import default_precision, prepare_inference
+from pirctl.perform.expression import mouth_axes, speech_expression
+from pirctl.perform.loading import (
+    load_audio_stage,
+    load_face_stage,
+    load_render_stage,
+    load_target_model,
+)
+from pirctl.perform.own import OwnExpressions
+from pirctl.perform.painter import Painter
+from pirctl.perform.poses import rest_expression
+from pirctl.settings import Settings
+from pirctl.target import Target, Track
+
+FloatArray = NDArray[np.float32]
+Express = Callable[[Path], Iterator[FloatArray]]
+"""Sound file -> chunks (t, E) of expressions, ceil(duration * frame rate) rows in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """What speech needs to become pictures of one person.
+
+    Attributes:
+        target: the target's folder.
+        settings: those the render stage was trained with.
+        painter: repaints frames.
+        express: turns a sound file into expressions.
+        axis_names: names of the expression axes, in their order.
+        mouth_axes: indices of the expression axes that speech moves.
+        own: what the person's own expressions can say.
+        training_frames: frames at the start of the clip that training has seen.
+    """
+
+    target: Target
+    settings: Settings
+    painter: Painter
+    express: Express
+    axis_names: tuple[str, ...]
+    mouth_axes: tuple[int, ...]
+    own: OwnExpressions
+    training_frames: int
+
+    @property
+    def track(self) -> Track:
+        """The fitted face of every frame of the clip."""
+        return self.painter.track
+
+
+def load_actor(target: Target, device: str | None = None) -> Actor:
+    """Load the three trained stages of a target.
+
+    Args:
+        target: the target.
+        device: name of the device; the best there is if None.
+
+    Raises:
+        CheckpointError: a stage is not trained, damaged, or made for something else.
+        SettingsError: this machine has no such device.
+    """
+    where = select_device(device)
+    precision = default_precision(where)
+    audio = load_audio_stage(target, where)
+    face = load_face_stage(target, where)
+    render = load_render_stage(target, where)
+    about, track = target.about, target.track()
+    model = load_target_model(target)
+    masks = MaskPainter(model, track.z_id, track.K, about.size_px, render.settings.mask)
+    training_frames = render.about.train_frames
+    rest = rest_expression(track, training_frames)
+    painter = Painter(
+        track=track,
+        face=prepare_inference(face.face, where, precision),
+        renderer=prepare_inference(render.renderer, where, precision),
+        feature_size=render.settings.renderer.feature_size,
+        mask_of=lambda number: masks.paint(track.R[number], track.t[number]),
+        device=where,
+    )
+    return Actor(
+        target=target,
+        settings=render.settings,
+        painter=painter,
+        express=lambda path: speech_expression(path, audio, track.z_id, rest),
+        axis_names=model.expression_names,
+        mouth_axes=mouth_axes(model.expression_names),
+        own=OwnExpressions(track, model, training_frames),
+        training_frames=training_frames,
+    )

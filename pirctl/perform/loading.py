@@ -1,0 +1,218 @@
+"""Trained stages, ready for use: networks rebuilt from their checkpoint, with averaged weights."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pirctl.errors import CheckpointError, TargetError
+from pirctl.face.model import FaceModel, load_face_model
+from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.face import FaceNetwork
+from pirctl.networks.renderer import Renderer
+from pirctl.settings import STAGES, Settings
+from pirctl.speech.build import build_encoder
+from pirctl.speech.encoder import SpeechEncoder
+from pirctl.target import Target
+from pirctl.target.checkpoint import (
+    Checkpoint,
+    CheckpointAbout,
+    check_belongs,
+    has_checkpoint,
+    load_about,
+    load_checkpoint,
+    restore,
+    retrain_command,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioStage:
+    """Speech to expression.
+
+    Attributes:
+        encoder: sound to features.
+        decoder: features to expression coefficients.
+        settings: the settings it was trained with.
+        about: what was trained, and how far.
+    """
+
+    encoder: SpeechEncoder
+    decoder: Audio2Exp
+    settings: Settings
+    about: CheckpointAbout
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceStage:
+    """The implicit face.
+
+    Attributes:
+        face: coefficients and camera to I_F.
+        settings: the settings it was trained with.
+        about: what was trained, and how far.
+    """
+
+    face: FaceNetwork
+    settings: Settings
+    about: CheckpointAbout
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderStage:
+    """The renderer.
+
+    Attributes:
+        renderer: masked frame and I_F to the frame.
+        settings: the settings it was trained with.
+        about: what was trained, and how far.
+    """
+
+    renderer: Renderer
+    settings: Settings
+    about: CheckpointAbout
+
+
+def load_target_model(target: Target) -> FaceModel:
+    """The face model that a target was fitted with.
+
+    Raises:
+        TargetError: what has this name now is another one.
+        WeightsMissing: it has to be imported.
+    """
+    about = target.about
+    model = load_face_model(about.face_model)
+    if model.version != about.face_model_hash:
+        raise TargetError(
+            f"target {target.name!r} was fitted with face model {about.face_model} "
+            f"{about.face_model_hash}, this program has {model.version}",
+            hint=f"pirctl preprocess {about.source} --target {target.name} "
+            f"--face-model {about.face_model} --fit {about.fit} --force",
+        )
+    return model
+
+
+def load_audio_stage(target: Target, device: torch.device) -> AudioStage:
+    """The trained audio stage of a target.
+
+    Raises:
+        CheckpointError: not trained, damaged, or made for another face model or video.
+    """
+    checkpoint = _open(target, "audio")
+    about, settings = checkpoint.about, checkpoint.settings
+    media = settings.media
+    encoder = build_encoder(
+        settings.speech, media.frame_rate, media.sample_rate_hz, about.architecture
+    )
+    decoder = Audio2Exp(
+        settings.audio2exp, encoder.feature_width, about.identity_width, about.expression_width
+    )
+    restore(encoder, checkpoint, "encoder")
+    restore(decoder, checkpoint, "decoder")
+    _ready(encoder, device)
+    _ready(decoder, device)
+    return AudioStage(encoder=encoder, decoder=decoder, settings=settings, about=about)
+
+
+def load_face_stage(target: Target, device: torch.device) -> FaceStage:
+    """The trained face stage of a target; errors as `load_audio_stage`."""
+    checkpoint = _open(target, "face")
+    about, settings = checkpoint.about, checkpoint.settings
+    face = FaceNetwork(settings.face, about.identity_width, about.expression_width, about.size_px)
+    restore(face, checkpoint, "face")
+    _ready(face, device)
+    return FaceStage(face=face, settings=settings, about=about)
+
+
+def load_render_stage(target: Target, device: torch.device) -> RenderStage:
+    """The trained render stage of a target; errors as `load_audio_stage`.
+
+    Raises:
+        CheckpointError: also when the face stage was trained again after it.
+    """
+    checkpoint = _open(target, "render")
+    about, settings = checkpoint.about, checkpoint.settings
+    if is_stale(target, about):
+        raise CheckpointError(
+            f"stage render of {target.name} was trained on an earlier face stage",
+            hint=retrain_command("render", target.name),
+        )
+    renderer = Renderer(settings.renderer, settings.face.feature_channels, about.size_px)
+    restore(renderer, checkpoint, "renderer")
+    _ready(renderer, device)
+    return RenderStage(renderer=renderer, settings=settings, about=about)
+
+
+def load_stage(
+    target: Target, stage: str, device: torch.device
+) -> AudioStage | FaceStage | RenderStage:
+    """The trained stage of that name; see the three functions above."""
+    match stage:
+        case "audio":
+            return load_audio_stage(target, device)
+        case "face":
+            return load_face_stage(target, device)
+        case "render":
+            return load_render_stage(target, device)
+    raise ValueError(f"stage {stage!r}, must be one of {', '.join(STAGES)}")
+
+
+def check_trained(target: Target, stages: tuple[str, ...] = STAGES) -> None:
+    """Raise unless the stages are trained for this target as it is; reads no weights but hashes.
+
+    Raises:
+        CheckpointError: names the first stage that is not, with the command that trains it.
+    """
+    for stage in stages:
+        about = _open_about(target, stage)
+        if stage == "render" and is_stale(target, about):
+            raise CheckpointError(
+                f"stage render of {target.name} was trained on an earlier face stage",
+                hint=retrain_command("render", target.name),
+            )
+
+
+def is_stale(target: Target, about: CheckpointAbout) -> bool:
+    """Whether the face stage is not the one that the render stage `about` was trained on."""
+    return about.face_stage != face_stage_digest(target)
+
+
+def face_stage_digest(target: Target) -> str:
+    """Hash of the face stage's weights, by which the render stage knows it again; "" without."""
+    path = target.stage_folder("face") / "checkpoint" / "weights.safetensors"
+    return _file_digest(path) if path.is_file() else ""
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(target: Target, stage: str) -> Checkpoint:
+    checkpoint = load_checkpoint(_checkpoint_folder(target, stage))
+    check_belongs(checkpoint.about, target.about, target.name)
+    return checkpoint
+
+
+def _open_about(target: Target, stage: str) -> CheckpointAbout:
+    about = load_about(_checkpoint_folder(target, stage))
+    check_belongs(about, target.about, target.name)
+    return about
+
+
+def _checkpoint_folder(target: Target, stage: str) -> Path:
+    folder = target.stage_folder(stage) / "checkpoint"
+    if not has_checkpoint(folder):
+        raise CheckpointError(
+            f"stage {stage} of {target.name} is not trained",
+            hint=retrain_command(stage, target.name),
+        )
+    return folder
+
+
+def _ready(network: nn.Module, device: torch.device) -> None:
+    network.to(device).eval().requires_grad_(False)

@@ -1,0 +1,126 @@
+"""Choose who looks at the frames: tracker, parser of pixels, regressor of face coefficients.
+
+Nothing falls back silently: what is not there is an error that names every way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pirctl.device import select_device
+from pirctl.errors import SettingsError, WeightsMissing
+from pirctl.face.deep3d import Deep3dNetwork, load_network
+from pirctl.face.facexlib_tracker import FacexlibDetector
+from pirctl.face.landmark_file import Landmarks, read_landmark_file
+from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
+from pirctl.face.track import FaceDetector, MediapipeDetector
+from pirctl.weights.catalog import find_weights
+
+TrackerName = Literal["mediapipe", "facexlib"]
+ParserName = Literal["bisenet", "geometry"]
+FitName = Literal["landmarks", "deep3d"]
+
+
+def choose_detector(
+    name: TrackerName | None, model: Path | None, device: str | None
+) -> FaceDetector:
+    """The tracker's detector.
+
+    Args:
+        name: None is MediaPipe.
+        model: MediaPipe's model file; None looks in the cache.
+        device: for facexlib's networks; None is a GPU if there is one.
+
+    Raises:
+        SettingsError: a model file for a tracker that takes none.
+        WeightsMissing: a model file is not there.
+    """
+    if name == "facexlib":
+        if model is not None:
+            raise SettingsError(
+                f"--tracker-model {model} is MediaPipe's model, and the tracker is facexlib",
+                hint="pirctl models import retinaface_resnet50 FILE, and awing likewise",
+            )
+        ways = "--tracker mediapipe, or give points with --landmarks FILE"
+        pull = "retinaface_resnet50 awing"
+        detection = _find("retinaface_resnet50", ways, pull)
+        alignment = _find("awing", ways, pull)
+        return FacexlibDetector(detection, alignment, select_device(device))
+    ways = "--tracker-model FILE, or give points with --landmarks FILE"
+    return MediapipeDetector(model or _find("face_landmarker", ways))
+
+
+@contextmanager
+def open_points(
+    landmarks: Path | None,
+    detector: FaceDetector | None,
+    name: TrackerName | None,
+    model: Path | None,
+    device: str | None,
+) -> Iterator[Landmarks | FaceDetector]:
+    """Where the points of a video come from: a file that has them, else what finds them.
+
+    Args:
+        landmarks: a landmark file.
+        detector: finds the face, unless there is a file; stays open.
+        name: the tracker to choose when there is neither; with `model` and `device` as in
+            `choose_detector`.
+        model: see there.
+        device: see there.
+
+    Raises:
+        MediaError: the file is no landmark file.
+        SettingsError: as `choose_detector`.
+        WeightsMissing: as `choose_detector`.
+    """
+    if landmarks is not None:
+        yield read_landmark_file(landmarks)
+    elif detector is not None:
+        yield detector
+    else:
+        with closing(choose_detector(name, model, device)) as chosen:
+            yield chosen
+
+
+def choose_parser(name: ParserName | None, weights: Path | None, device: str | None) -> Parser:
+    """The parser; None is BiSeNet.
+
+    Args:
+        name: who labels.
+        weights: BiSeNet's; None looks in the cache.
+        device: for BiSeNet; None is a GPU if there is one.
+
+    Raises:
+        WeightsMissing: BiSeNet's weights are not there.
+    """
+    if name == "geometry":
+        return GeometryParser()
+    path = weights or _find("bisenet", "--parser geometry, which needs none")
+    return BisenetParser(path, select_device(device))
+
+
+def choose_regressor(weights: Path | None, device: str | None) -> Deep3dNetwork:
+    """The paper's regressor of face coefficients.
+
+    Args:
+        weights: `epoch_20.pth`; None looks in the cache.
+        device: where it runs; None is a GPU if there is one.
+
+    Raises:
+        WeightsMissing: its weights are not there.
+        WeightsCorrupt: they are those of something else.
+    """
+    path = weights or _find("deep3d", "--fit landmarks, which needs none")
+    return load_network(path, select_device(device))
+
+
+def _find(name: str, ways_out: str, pull: str = "") -> Path:
+    try:
+        return find_weights(name)
+    except WeightsMissing as error:
+        raise WeightsMissing(
+            error.message, hint=f"pirctl models pull {pull or name}, or {ways_out}"
+        ) from error

@@ -1,0 +1,283 @@
+"""From a video of a speaker to a target folder: track, crop, fit, label.
+
+This module checks the inputs and puts the folder in place when all its parts (`parts`) are
+complete. A second run redoes only what changed (`reuse`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirctl.errors import MediaError, SettingsError
+from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
+from pirctl.face.landmark_file import Landmarks, check_landmarks
+from pirctl.face.landmarks import SPARSE_COUNTS, eye_distance
+from pirctl.face.model import GENERIC, FaceModel, load_face_model
+from pirctl.face.track import FaceDetector
+from pirctl.files import atomic_folder, check_writable
+from pirctl.media import MediaInfo, expected_frames, probe
+from pirctl.prepare.observers import (
+    FitName,
+    ParserName,
+    TrackerName,
+    choose_parser,
+    choose_regressor,
+    open_points,
+)
+from pirctl.prepare.parts import make_parts
+from pirctl.prepare.reuse import Previous, Source, file_digest, part_digests
+from pirctl.prepare.work import Work
+from pirctl.progress import OnProgress, ignore_progress
+from pirctl.settings import Settings
+from pirctl.target import Target, TargetAbout, Track
+from pirctl.target.workspace import check_name, name_from_video, workspace_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessReport:
+    """What came out.
+
+    Attributes:
+        target: the folder.
+        frames: frames in it.
+        unusable_frames: their numbers, where no usable face was found.
+        error_percent: mean distance of landmarks and fit, in percent of the eyes' distance.
+        seconds: time of each step that ran; empty when all was up to date.
+        reused: the parts that an earlier run had made already.
+        damage: what is wrong with the file of the video, empty when nothing is.
+    """
+
+    target: Target
+    frames: int
+    unusable_frames: tuple[int, ...]
+    error_percent: float
+    seconds: dict[str, float]
+    reused: tuple[str, ...]
+    damage: str = ""
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether there was nothing to do."""
+        return not self.seconds
+
+    @property
+    def fps(self) -> float:
+        """Frames per second over all steps, 0 when there was nothing to do."""
+        return self.frames / sum(self.seconds.values()) if self.seconds else 0.0
+
+    def to_mapping(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "target": str(self.target.folder),
+            "frames": self.frames,
+            "unusable_frames": list(self.unusable_frames),
+            "error_percent": round(self.error_percent, 3),
+            "fps": round(self.fps, 1),
+            "seconds": {step: round(value, 2) for step, value in self.seconds.items()},
+            "reused": list(self.reused),
+            "damage": self.damage,
+        }
+
+
+def preprocess(
+    video: Path | str,
+    *,
+    name: str | None = None,
+    workspace: Path | str | None = None,
+    settings: Settings | None = None,
+    preset: str = "",
+    tracker: TrackerName | None = None,
+    tracker_model: Path | None = None,
+    landmarks: Path | None = None,
+    parser: ParserName | None = None,
+    parser_weights: Path | None = None,
+    face_model: str = GENERIC,
+    fit: FitName = "landmarks",
+    fit_weights: Path | None = None,
+    with_audio: bool = True,
+    consent: str = "",
+    force: bool = False,
+    device: str | None = None,
+    detector: FaceDetector | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> PreprocessReport:
+    """Make the target folder of a video.
+
+    Args:
+        video: any file ffmpeg reads, showing one speaker.
+        name: of the target; None takes the file's stem.
+        workspace: root of the targets; None is PIRCTL_WORKSPACE, else `./targets`.
+        settings: sizes and weights; None takes the defaults.
+        preset: its name, for the record.
+        tracker: who finds the face; None is MediaPipe.
+        tracker_model: MediaPipe's `face_landmarker.task`; None looks in the cache.
+        landmarks: a landmark file to use in place of a tracker.
+        parser: who labels the pixels; None is BiSeNet, which needs its weights.
+        parser_weights: `parsing_bisenet.pth`; None looks in the cache.
+        face_model: "generic", or "bfm" once it is imported.
+        fit: what gives the face model's coefficients, the tracked points or the paper's regressor;
+            the latter needs the face model "bfm" and its weights.
+        fit_weights: `epoch_20.pth` of the regressor; None looks in the cache.
+        with_audio: whether to keep the sound, which training needs.
+        consent: who agreed, for the record.
+        force: make everything anew, also from another video, and drop trained stages.
+        device: for facexlib's networks; None is a GPU if there is one.
+        detector: finds faces in place of the tracker that is named.
+        on_progress: called after every frame.
+
+    Raises:
+        FaceNotFound: no usable face in any frame.
+        MediaError: not a video, no sound, or landmarks of another video.
+        SettingsError: two trackers, a model file for the wrong one, or a regressor for the wrong
+            face model.
+        TargetError: bad name, or the folder holds something that would be lost.
+        WeightsMissing: a model of the tracker, the parser or the regressor, or the face model, is
+            not there.
+    """
+    settings, video = settings or Settings(), Path(video)
+    target = Target(
+        workspace_folder(workspace) / (check_name(name) if name else name_from_video(video))
+    )
+    if landmarks is not None and (tracker or tracker_model):
+        raise SettingsError(
+            "--landmarks gives the points, so there is nothing for a tracker to do",
+            hint="leave out --landmarks, or --tracker and --tracker-model",
+        )
+    info = _checked(video, settings.media.frame_rate, with_audio=with_audio)
+    model = load_face_model(face_model)
+    regressor = _choose_regressor(fit, fit_weights, model, device)
+    source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
+    with open_points(landmarks, detector, tracker, tracker_model, device) as points:
+        if isinstance(points, Landmarks):
+            assert landmarks is not None
+            check_landmarks(
+                points, landmarks, width=info.width, height=info.height, frames=info.frames
+            )
+            tracked_by, count = "file", points.points.shape[1]
+        else:
+            tracked_by, count = points.name, points.points
+        labeller = choose_parser(parser, parser_weights, device)
+        method = fit if regressor is None else f"{fit} {weights_digest(regressor)}"
+        parts = part_digests(
+            source, settings, model, tracked_by, landmarks, labeller, with_audio, method,
+            is_sparse=count in SPARSE_COUNTS,
+        )  # fmt: skip
+        previous = Previous.of(target, parts, source, model.name, force=force)
+        if previous.is_complete:
+            _remember_place(target, source)
+            return _report(target, target.about.frames, target.track(), {}, tuple(parts))
+        check_writable(target.folder, needed_bytes=_needed_bytes(info, settings))
+        work = Work(
+            source=source,
+            settings=settings,
+            model=model,
+            previous=previous,
+            report=on_progress,
+            regressor=regressor,
+        )
+        with atomic_folder(target.folder) as folder:
+            made = Target(folder)
+            frames, track = make_parts(work, made, points, labeller, with_audio=with_audio)
+            about = _about(work, preset, tracked_by, labeller.name, parts, frames)
+            made.write_about(replace(about, has_audio=with_audio, fit=fit, consent=consent))
+            previous.keep_stages(made)
+    report = _report(target, frames, track, work.seconds, previous.reusable)
+    return replace(report, damage=" ".join(work.damage))
+
+
+def _checked(video: Path, rate: int, *, with_audio: bool) -> MediaInfo:
+    info = probe(video)
+    if not info.has_video:
+        raise MediaError(f"{video} has no picture, only sound", hint="give a video of the speaker")
+    if info.frames == 1 or expected_frames(info, Fraction(rate)) == 1:
+        raise MediaError(
+            f"{video} has only one frame, and a speaker is learnt from minutes of video",
+            hint="give a video of the person speaking, half a minute or more",
+        )
+    if with_audio and not info.has_audio:
+        raise MediaError(
+            f"{video} has no sound, which training speech to expression needs",
+            hint="--no-audio makes the target without it",
+        )
+    return info
+
+
+def _choose_regressor(
+    fit: FitName, weights: Path | None, model: FaceModel, device: str | None
+) -> Deep3dNetwork | None:
+    if fit == "deep3d":
+        check_model(model)
+        return choose_regressor(weights, device)
+    if weights is not None:
+        raise SettingsError(
+            f"--fit-weights {weights} is for the paper's regressor, and landmarks are fitted",
+            hint="add --fit deep3d, or leave out --fit-weights",
+        )
+    return None
+
+
+def _remember_place(target: Target, source: Source) -> None:
+    """Note where the video is now: it may have been moved since."""
+    moved = replace(target.about, **_place(source.video))
+    if moved != target.about:
+        target.write_about(moved)
+
+
+def _place(video: Path) -> dict[str, Any]:
+    state = video.stat()
+    return {
+        # Absolute, because reenact may be called from another folder.
+        "source": str(video.absolute()),
+        "source_bytes": state.st_size,
+        "source_mtime_ns": state.st_mtime_ns,
+    }
+
+
+def _needed_bytes(info: MediaInfo, settings: Settings) -> int:
+    # Measured on footage: 60 kB per 512 crop in frames.mkv, half as much again for all else.
+    frames = expected_frames(info, Fraction(settings.media.frame_rate)) or 0
+    return int(frames * 90_000 * (settings.media.size_px / 512) ** 2)
+
+
+def _about(
+    work: Work, preset: str, tracker: str, parser: str, parts: dict[str, str], frames: int
+) -> TargetAbout:
+    info = work.source.info
+    return TargetAbout(
+        **_place(work.source.video),
+        source_sha256=work.source.sha256,
+        frame_rate=str(info.frame_rate or work.rate),
+        source_width=info.width,
+        source_height=info.height,
+        crop_x=float(work.crop.x),
+        crop_y=float(work.crop.y),
+        crop_side=float(work.crop.side),
+        size_px=work.settings.media.size_px,
+        frames=frames,
+        has_audio=False,
+        tracker=tracker,
+        face_model=work.model.name,
+        face_model_hash=work.model.version,
+        parser=parser,
+        preset=preset,
+        inputs=parts,
+    )
+
+
+def _report(
+    target: Target, frames: int, track: Track, seconds: dict[str, float], reused: tuple[str, ...]
+) -> PreprocessReport:
+    share = track.error_px / np.maximum(eye_distance(track.landmarks), 1.0)
+    return PreprocessReport(
+        target=target,
+        frames=frames,
+        unusable_frames=tuple(int(number) for number in np.flatnonzero(~track.valid)),
+        error_percent=100 * float(share[track.valid].mean()),
+        seconds=seconds,
+        reused=reused,
+    )

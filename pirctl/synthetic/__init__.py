@@ -1,7 +1,0 @@
-"""The synthetic speaker: a rendered person talking, with the truth known; needs no download."""
-
-from __future__ import annotations
-
-from pirctl.synthetic.speaker import SpeakerFiles, make_speaker
-
-__all__ = ["SpeakerFiles", "make_speaker"]
