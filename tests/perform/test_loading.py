@@ -19,7 +19,7 @@ from pirctl.errors import (
 from pirctl.target import checkpoint
 from tests.hostile import write_hostile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "pirctl").rglob("*.py"))
 
 FORBIDDEN = {
