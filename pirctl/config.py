@@ -10,7 +10,7 @@ import importlib.resources
 import re
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -173,7 +173,7 @@ def _apply(override: str, mapping: dict[str, Any], problems: list[str]) -> None:
 
 
 def _settings(mapping: Mapping[str, Any], source: str, problems: list[str]) -> Settings:
-    settings = _build(Settings, mapping, "", problems)
+    settings = _build(Settings(), mapping, "", problems)
     if problems or settings is None:
         listed = problems[0] if len(problems) == 1 else "".join(f"\n  - {p}" for p in problems)
         count = "" if len(problems) == 1 else f"{len(problems)} problems:"
@@ -185,25 +185,29 @@ def _settings(mapping: Mapping[str, Any], source: str, problems: list[str]) -> S
     return settings
 
 
-def _build(kind: type, mapping: Any, path: str, problems: list[str]) -> Any:
-    """An instance of the dataclass `kind`, or None when there was a problem."""
+def _build(base: Any, mapping: Any, path: str, problems: list[str]) -> Any:
+    """The dataclass instance `base` with other values, or None when there was a problem.
+
+    A section that is given in part keeps the rest of `base`, whose own parts may have other
+    defaults than their class: `TrainSettings` has one `StageSettings` for each stage.
+    """
     if not isinstance(mapping, Mapping):
         problems.append(f"{path}: expected a section with keys, found {_shown(mapping)}")
         return None
-    hints = get_type_hints(kind)
-    known = [field.name for field in fields(kind)]
+    hints = get_type_hints(type(base))
+    known = [field.name for field in fields(base)]
     before = len(problems)
     values = {}
     for key, value in mapping.items():
         dotted = f"{path}.{key}" if path else str(key)
         if key in known:
-            values[key] = _convert(hints[key], value, dotted, problems)
+            values[key] = _convert(hints[key], value, dotted, problems, getattr(base, key))
         else:
             problems.append(f"{dotted}: unknown key, {_nearest(str(key), known)}")
     if len(problems) > before:
         return None
     try:
-        return kind(**values)
+        return replace(base, **values)
     except ValueError as error:
         problems.append(f"{path}: {error}" if path else str(error))
         return None
@@ -230,10 +234,9 @@ def _leaves(kind: Any, path: str = "") -> list[str]:
     return found
 
 
-def _convert(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+def _convert(hint: Any, value: Any, path: str, problems: list[str], base: Any = None) -> Any:
     if is_dataclass(hint):
-        assert isinstance(hint, type)
-        return _build(hint, value, path, problems)
+        return _build(base, value, path, problems)
     origin, options = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
         if value is None and type(None) in options:

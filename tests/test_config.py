@@ -63,6 +63,29 @@ def test_numbers_are_read_as_people_write_them(override: str, value: float) -> N
     assert config.load("tiny", [override]).train.audio.learning_rate == value
 
 
+def test_the_paper_trains_every_stage_as_long_and_with_the_momenta_that_the_paper_gives() -> None:
+    train = config.load("paper").train
+    assert [train.audio.epochs, train.face.epochs, train.render.epochs] == [120, 50, 50]
+    assert (train.render.beta1, train.render.beta2) == (0.5, 0.999)
+
+
+def test_a_stage_given_in_part_keeps_its_own_defaults_and_not_those_of_another(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.yaml").write_text("train: {audio: {learning_rate: 1}, render: {epochs: 2}}")
+    train = config.load(tmp_path / "own.yaml", ["train.render.batch_size=4"]).train
+    assert (train.audio.epochs, train.audio.batch_size) == (120, 1)
+    assert (train.render.beta1, train.render.beta2) == (0.5, 0.999)
+    assert (train.render.epochs, train.render.batch_size) == (2, 4)
+
+
+def test_tiny_trains_with_the_momenta_it_was_tuned_with() -> None:
+    train = config.load("tiny").train
+    assert (train.audio.beta1, train.audio.beta2) == (0.9, 0.99)
+    assert (train.face.beta1, train.face.beta2) == (0.5, 0.9)
+    assert (train.render.beta1, train.render.beta2) == (0.9, 0.99)
+
+
 def test_tuples_literals_and_texts_are_read() -> None:
     settings = config.load(
         "tiny",
