@@ -18,7 +18,7 @@ SOURCES = sorted((ROOT / "pirctl").rglob("*.py"))
 # Each line may import from the lines above it, and from itself.
 LAYERS = [
     {"errors", "progress", "tensors", "settings", "__init__"},
-    {"files", "device", "compat"},
+    {"files", "device", "compat", "strict"},
     {"config", "media"},
     {"weights", "target"},
     {"face"},

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from pirctl import __version__, config
 from pirctl.errors import CheckpointError, PirctlError
 from pirctl.files import atomic_folder
 from pirctl.settings import Settings
+from pirctl.strict import build, read_yaml
 from pirctl.target.folder import TargetAbout
 
 FORMAT = 1
@@ -165,11 +166,12 @@ def load_about(folder: Path) -> CheckpointAbout:
             f"{path}: format {number} is newer than this program's ({FORMAT})",
             hint="update pirctl",
         )
-    known = {known_field.name for known_field in fields(CheckpointAbout)}
-    if set(content) != known:
-        different = ", ".join(sorted(set(content) ^ known))
-        raise _damaged(path, f"unexpected or missing fields: {different}")
-    return CheckpointAbout(**content)
+    problems: list[str] = []
+    # A stage that was stopped before its first step has no loss yet: NaN.
+    about = build(CheckpointAbout, content, problems, finite=False)
+    if about is None:
+        raise _damaged(path, "; ".join(problems))
+    return about
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -268,7 +270,7 @@ def _load_settings(folder: Path) -> Settings:
     path = folder / _SETTINGS
     _require(folder, path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise _damaged(path, "expected keys and values")
         return config.from_mapping(content)

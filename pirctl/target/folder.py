@@ -13,7 +13,7 @@ the crop, pixel centres at +0.5; camera and model space are those of `pirctl.fac
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from safetensors.numpy import save
 from pirctl.errors import TargetError
 from pirctl.files import atomic_file
 from pirctl.settings import STAGES
+from pirctl.strict import build, read_yaml, told
 from pirctl.tensors import check_shape
 
 FORMAT = 1
@@ -244,7 +245,7 @@ class Target:
 def _read_about(path: Path) -> TargetAbout:
     remake = "pirctl preprocess VIDEO --force"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise TargetError(f"{path}: not found, this is not a target", hint=remake) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -257,20 +258,8 @@ def _read_about(path: Path) -> TargetAbout:
             f"{path}: format {number} is newer than this program's ({FORMAT})",
             hint="update pirctl",
         )
-    kinds = {"str": str, "int": int, "float": float, "bool": bool, "dict[str, str]": dict}
-    problems, values = [], {}
-    for part in fields(TargetAbout):
-        if part.name not in content:
-            if part.default is MISSING and part.default_factory is MISSING:
-                problems.append(f"{part.name} is missing")
-            continue
-        value, kind = content.pop(part.name), kinds[str(part.type)]
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            problems.append(f"{part.name} is {value!r}, expected {kind.__name__}")
-        values[part.name] = value
-    problems += [f"{key}: unknown key" for key in content]
-    if problems:
-        raise TargetError(f"{path}: {'; '.join(problems)}", hint=remake)
-    return TargetAbout(**values)
+    problems: list[str] = []
+    about = build(TargetAbout, content, problems)
+    if about is None:
+        raise TargetError(f"{path}: {told(problems)}", hint=remake)
+    return about

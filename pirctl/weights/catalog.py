@@ -8,9 +8,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Literal
 
 from pirctl.config import models_folder
 from pirctl.errors import (
@@ -19,6 +17,7 @@ from pirctl.errors import (
     WeightsMissing,
 )
 from pirctl.progress import OnProgress, ignore_progress
+from pirctl.strict import build, read_yaml, told
 from pirctl.weights import entry as weights
 from pirctl.weights import hub
 from pirctl.weights.entry import WeightsEntry, WeightsState
@@ -26,10 +25,24 @@ from pirctl.weights.entry import WeightsEntry, WeightsState
 
 @cache
 def weights_entries() -> dict[str, WeightsEntry]:
-    """Every third-party model file that pirctl can use, by name."""
-    text = (models_folder() / "weights.yaml").read_text(encoding="utf-8")
-    content: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return {name: WeightsEntry(name=name, **entry) for name, entry in content.items()}
+    """Every third-party model file that pirctl can use, by name.
+
+    Raises:
+        WeightsError: the list itself is wrong; tells everything that is.
+    """
+    path = models_folder() / "weights.yaml"
+    entries: dict[str, WeightsEntry] = {}
+    problems: list[str] = []
+    for name, content in read_yaml(path.read_text(encoding="utf-8")).items():
+        of_this: list[str] = []
+        named = content | {"name": name} if isinstance(content, dict) else content
+        entry = build(WeightsEntry, named, of_this)
+        problems += [f"{name}: {problem}" for problem in of_this]
+        if entry is not None:
+            entries[name] = entry
+    if problems:
+        raise WeightsError(f"{path}: {told(problems)}", hint="install pirctl again")
+    return entries
 
 
 def weights_entry(name: str) -> WeightsEntry:

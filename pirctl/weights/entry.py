@@ -94,7 +94,6 @@ class WeightsEntry:
     steps: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "needed_by", tuple(self.needed_by))
         name = self.file or "file"
         # The name of the file in the cache: never a way out of the cache.
         if Path(name).name != name or name.startswith(".") or "\\" in name:

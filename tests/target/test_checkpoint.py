@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,33 @@ def test_a_newer_format_asks_for_a_newer_program(tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
     with pytest.raises(CheckpointError, match="format 99"):
         load_about(folder)
+
+
+def test_every_wrong_value_of_the_record_is_named(tmp_path: Path) -> None:
+    folder = _save(tmp_path, nn.Linear(3, 2))
+    path = folder / "about.json"
+    content = json.loads(path.read_text()) | {"step": "many", "colour": "blue"}
+    del content["loss"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="damaged checkpoint") as caught:
+        load_about(folder)
+    assert "step: expected a whole number, found the text 'many'" in caught.value.message
+    assert "colour: unknown key" in caught.value.message
+    assert "loss is missing" in caught.value.message
+
+
+def test_a_record_from_before_a_field_was_added_keeps_loading(tmp_path: Path) -> None:
+    folder = _save(tmp_path, nn.Linear(3, 2), replace(ABOUT, face_stage="abc"))
+    path = folder / "about.json"
+    content = json.loads(path.read_text())
+    del content["face_stage"]
+    path.write_text(json.dumps(content))
+    assert load_about(folder) == ABOUT
+
+
+def test_a_stage_stopped_before_its_first_step_has_no_loss_and_loads(tmp_path: Path) -> None:
+    about = load_about(_save(tmp_path, nn.Linear(3, 2), replace(ABOUT, loss=math.nan)))
+    assert math.isnan(about.loss)
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

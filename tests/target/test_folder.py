@@ -95,8 +95,32 @@ def test_all_problems_of_the_yaml_are_in_one_message(tmp_path: Path) -> None:
     with pytest.raises(TargetError) as caught:
         _ = target.about
     assert "source is missing" in caught.value.message
-    assert "frames is 'many', expected int" in caught.value.message
+    assert "frames: expected a whole number, found the text 'many'" in caught.value.message
     assert "colour: unknown key" in caught.value.message
+
+
+def test_a_digest_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
+    target = make_target(tmp_path, "obama")
+    about = replace(ABOUT, inputs={"track": "12345e67", "fit": "0123456789", "sound": "10"})
+    target.write_about(about)
+    assert target.about == about
+
+
+def test_a_target_written_before_a_field_was_added_keeps_loading(tmp_path: Path) -> None:
+    target = make_target(tmp_path, "obama")
+    content = yaml.safe_load(target.about_path.read_text())
+    for name in ("fit", "consent", "source_bytes", "format"):
+        del content[name]
+    target.about_path.write_text(yaml.safe_dump(content))
+    assert target.about == replace(ABOUT, consent="")
+
+
+def test_a_key_that_stands_twice_in_target_yaml_is_refused(tmp_path: Path) -> None:
+    target = make_target(tmp_path, "obama")
+    with target.about_path.open("a") as file:
+        file.write("frames: 7\n")
+    with pytest.raises(TargetError, match="'frames' stands there twice"):
+        _ = target.about
 
 
 def test_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:

@@ -94,6 +94,26 @@ def test_every_entry_says_where_what_for_and_under_which_licence(name: str) -> N
             assert (entry.url or "").startswith(("https://", "http://www.robots.ox.ac.uk/"))
 
 
+def test_all_that_is_wrong_in_the_list_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.yaml").write_text(
+        "one: {used_for: 3, needed_by: [], licence: x, licence_url: y, obtan: hub}\n"
+        "two: {used_for: x, needed_by: [], licence: x, licence_url: y, file: ../out}\n"
+        "three: 3\n"
+    )
+    monkeypatch.setattr(catalog, "models_folder", lambda: tmp_path)
+    with pytest.raises(WeightsError, match=r"weights\.yaml: 4 problems") as caught:
+        catalog.weights_entries.__wrapped__()
+    for words in (
+        "one: used_for: expected text, found 3",
+        "one: obtan: unknown key, did you mean `obtain`?",
+        "two: ",
+        "three: expected a section with keys, found 3",
+    ):
+        assert words in caught.value.message
+
+
 def test_every_file_of_the_design_is_listed() -> None:
     listed = set(catalog.weights_entries())
     assert listed >= {
