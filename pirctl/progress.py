@@ -16,6 +16,7 @@ class Progress:
         total: units in all, or None while unknown.
         unit: what is counted, in the plural ("frames", "steps").
         note: a short remark shown after the bar ("loss 0.012").
+        left_s: seconds until it is done, where the work knows better than its mean speed tells.
     """
 
     step: str
@@ -23,6 +24,7 @@ class Progress:
     total: int | None
     unit: str = "frames"
     note: str = ""
+    left_s: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -279,12 +279,14 @@ class StageSettings:
     """Adam's second momentum."""
     ema_half_life_steps: float = 500.0
     """Half-life of the averaged weights, in steps; the pipeline uses these weights."""
+    min_steps: int = 0
+    """Steps at least, with more epochs where the clip is too short for them; 0: no floor."""
     max_steps: int = 0
     """Stop after this many steps however many epochs are left; 0: no limit."""
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "epochs", "batch_size")
-        _at_least(self, 0, "learning_rate", "learning_rate_end", "max_steps")
+        _at_least(self, 0, "learning_rate", "learning_rate_end", "min_steps", "max_steps")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise ValueError(f"betas are {self.beta1}, {self.beta2}, they must be in [0, 1)")
         if self.ema_half_life_steps <= 0:

@@ -63,6 +63,15 @@ def _bars() -> Iterator[OnProgress]:
             total = None if task.total is None else int(task.total)
             return Text(_amount_of(int(task.completed), total, task.fields["unit"]))
 
+    class Left(TimeRemainingColumn):
+        """Time left: what the work says, else by the speed of the last reports."""
+
+        max_refresh = 0.0
+
+        def render(self, task: Task) -> Text:
+            left_s = task.fields["left_s"]
+            return super().render(task) if left_s is None else Text(_clock_text(left_s))
+
     bars = Bars(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
@@ -70,7 +79,7 @@ def _bars() -> Iterator[OnProgress]:
         Done(),
         Rate(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        Left(),
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
         refresh_per_second=_BARS_PER_S,
@@ -81,7 +90,12 @@ def _bars() -> Iterator[OnProgress]:
         if report.step not in tasks:
             # What was there before is no speed: a download may be resumed in its middle.
             tasks[report.step] = bars.add_task(
-                report.step, completed=report.done, total=None, unit=report.unit, note=""
+                report.step,
+                completed=report.done,
+                total=None,
+                unit=report.unit,
+                note="",
+                left_s=None,
             )
         bars.update(
             tasks[report.step],  # type: ignore[arg-type]
@@ -89,6 +103,7 @@ def _bars() -> Iterator[OnProgress]:
             total=report.total,
             unit=report.unit,
             note=report.note,
+            left_s=report.left_s,
         )
 
     with bars:
@@ -135,8 +150,10 @@ class Lines:
             rate = done / elapsed_s
             parts.append(f"{_amount(rate, report.unit)}/s")
             parts.append(f"{_clock_text(elapsed_s)} elapsed")
-            if report.total is not None and report.total > report.done:
+            if report.left_s is None and report.total is not None and report.total > report.done:
                 parts.append(f"{_clock_text((report.total - report.done) / rate)} left")
+        if report.left_s:
+            parts.append(f"{_clock_text(report.left_s)} left")
         if report.note:
             parts.append(report.note)
         text = f"{report.step}: {', '.join(parts)}" if parts else report.step

@@ -5,6 +5,7 @@ Source: Huang et al. 2023 (PIR), section 3.1; Fan et al. 2022 (FaceFormer), sect
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -136,6 +137,10 @@ class AudioTrainer:
             made = self.decoder(features, z_id)
         terms = {"expression": self.decoder.loss(made, truth, valid)}
         yield Phase(optimiser="audio", terms=terms, clip=_CLIP)
+
+    def changes_at(self, steps: int) -> int:
+        """The first step that is fed its own output, frame by frame."""
+        return math.ceil(self.settings.audio2exp.teacher_forced * steps)
 
     @torch.no_grad()
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:

@@ -7,6 +7,7 @@ nothing: on the CPU the weights come out equal to the bit.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -27,6 +28,7 @@ from pirctl.settings import Settings, StageSettings
 from pirctl.target.checkpoint import CheckpointAbout, load_checkpoint, load_resume, save_checkpoint
 from pirctl.training.averages import Averages, flat_state, load_flat_state
 from pirctl.training.log import TrainingLog
+from pirctl.training.pace import Pace
 from pirctl.training.preview import draw_losses, stack, write_preview
 from pirctl.training.schedule import (
     batch_positions,
@@ -42,6 +44,9 @@ LOGGER = logging.getLogger(__name__)
 
 LOG_EVERY = 10
 """Steps between two lines of log.jsonl; a line holds the means since the line before."""
+
+_TRIAL_FROM_STEPS = 50
+_TRIAL_STEPS = 2  # The first one warms up.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +103,7 @@ def train_stage(
             other exception that is no error.
     """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        return _Run(trainer, folder, settings, about, on_progress).train(resume)
+        return _Run(trainer, folder, settings, about, device, on_progress).train(resume)
 
 
 class _Run:
@@ -108,6 +113,7 @@ class _Run:
         folder: Path,
         settings: Settings,
         about: CheckpointAbout,
+        device: torch.device,
         on_progress: OnProgress,
     ) -> None:
         self.trainer = trainer
@@ -116,7 +122,9 @@ class _Run:
         self.stage: StageSettings = getattr(settings.train, trainer.stage)
         self.steps = total_steps(self.stage, trainer.samples)
         self.about = replace(about, total_steps=self.steps)
+        self.device = device
         self.on_progress = on_progress
+        self.pace = Pace(self.steps, trainer.changes_at(self.steps))
         exported = {name: trainer.networks[name] for name in trainer.exported}
         self.averages = Averages(exported, self.stage.ema_half_life_steps)
         self.step = 0
@@ -132,11 +140,16 @@ class _Run:
             self._resume()
         self.log.open(self.step)
         self._write_settings()
-        first, started = self.step, time.monotonic()
         for network in self.trainer.networks.values():
             network.train()
+        if self.steps - self.step >= _TRIAL_FROM_STEPS:
+            self._try_out()
+        # What is planned, and the time that it will take, before it begins.
+        self._tell("")
+        first, started = self.step, time.monotonic()
         try:
             while self.step < self.steps:
+                begun = time.monotonic()
                 terms, rate = self._step()
                 self.step += 1
                 self._record(terms, rate, time.monotonic() - started, self.step - first)
@@ -144,6 +157,7 @@ class _Run:
                     self._preview()
                 if self.step % self.settings.train.checkpoint_every == 0:
                     self._save()
+                self.pace.took(self.step - 1, time.monotonic() - begun)
         except BaseException as stop:
             # Ctrl-C, or a signal that the command line turned into an exception: not an error.
             if not isinstance(stop, Exception):
@@ -216,15 +230,36 @@ class _Run:
         if self.step % LOG_EVERY == 0 or self.step == self.steps:
             self.log.write(step=self.step, epoch=self._epoch(), learning_rate=rate, seconds=seconds)
         speed = new / seconds if seconds > 0 else 0.0
+        self._tell(f"loss {self.loss:.4f}, {speed:.1f} steps/s")
+
+    def _tell(self, note: str) -> None:
         self.on_progress(
             Progress(
                 step=f"training {self.trainer.stage}",
                 done=self.step,
                 total=self.steps,
                 unit="steps",
-                note=f"loss {self.loss:.4f}, {speed:.1f} steps/s",
+                note=note,
+                left_s=self.pace.left_s(self.step),
             )
         )
+
+    def _try_out(self) -> None:
+        """Time a step of every kind that is left to take, and leave no trace of it."""
+        networks = copy.deepcopy(flat_state(self.trainer.networks))
+        size = self.stage.batch_size
+        for step in self.pace.kinds_left(self.step):
+            positions = batch_positions(step, self.trainer.samples, size, self.settings.train.seed)
+            for _ in range(_TRIAL_STEPS):
+                begun = time.monotonic()
+                for phase in self.trainer.phases(positions, step, self.steps):
+                    torch.stack(list(phase.terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize(self.device)
+                self.pace.tried(step, time.monotonic() - begun)
+        for optimiser in self.trainer.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        load_flat_state(self.trainer.networks, networks)
 
     def _epoch(self) -> float:
         return round(self.step / steps_per_epoch(self.trainer.samples, self.stage.batch_size), 3)

@@ -136,6 +136,12 @@ class RenderTrainer:
         verdict = self.adversarial(real, real=True) + self.adversarial(fake, real=False)
         yield Phase(optimiser="discriminator", terms={"discriminator": 0.5 * verdict})
 
+    def changes_at(self, steps: int) -> int:
+        """The first step with the discriminators."""
+        if self.discriminator is None:
+            return 0
+        return math.ceil(self.settings.loss.adversary_from * steps)
+
     @torch.no_grad()
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """Rows: the frame, what the renderer sees, and its result; columns: training frames."""

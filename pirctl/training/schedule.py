@@ -23,8 +23,9 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
 
 
 def total_steps(settings: StageSettings, samples: int) -> int:
-    """Steps of the whole stage."""
-    steps = settings.epochs * steps_per_epoch(samples, settings.batch_size)
+    """Steps of the whole stage: its epochs, but `min_steps` at least and `max_steps` at most."""
+    epochs = settings.epochs * steps_per_epoch(samples, settings.batch_size)
+    steps = max(epochs, settings.min_steps)
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
 

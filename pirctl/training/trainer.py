@@ -68,6 +68,10 @@ class Trainer(Protocol):
         """
         ...
 
+    def changes_at(self, steps: int) -> int:
+        """Number of the step, of `steps`, from which on a step costs otherwise; 0: all alike."""
+        ...
+
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """A picture (H, W, 3) uint8 of how far it is, made with the averaged networks."""
         ...

@@ -49,6 +49,9 @@ class Line:
         extra = torch.tensor(math.nan if step == self.nan_at else 0.0)
         yield Phase(optimiser="line", terms={"fit": loss, "extra": extra}, clip=1.0)
 
+    def changes_at(self, steps: int) -> int:
+        return steps // 2
+
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         return np.zeros((8, 200, 3), np.uint8)
 
@@ -98,7 +101,7 @@ def test_it_learns_and_says_how(tmp_path: Path) -> None:
     seen: list[Progress] = []
     report = _train(Line(), tmp_path, on_progress=seen.append)
     assert (report.steps, report.new_steps) == (24, 24)
-    assert [progress.done for progress in seen] == list(range(1, 25))
+    assert [progress.done for progress in seen] == list(range(25))
     assert seen[-1].total == 24
     assert seen[-1].unit == "steps"
     assert "loss" in seen[-1].note
@@ -108,6 +111,24 @@ def test_it_learns_and_says_how(tmp_path: Path) -> None:
     assert lines[-1]["fit"] < lines[0]["fit"]
     assert lines[0]["learning_rate"] > lines[-1]["learning_rate"]
     assert (tmp_path / "preview.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_steps_and_the_time_are_said_before_the_first_step(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    _train(Line(), tmp_path, on_progress=seen.append, epochs=50)
+    assert (seen[0].done, seen[0].total) == (0, 100)
+    assert seen[0].left_s is not None
+    assert 0 < seen[0].left_s < 10
+    assert seen[-1].left_s == 0
+
+
+def test_trying_out_a_step_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _train(Line(), tmp_path / "tried", epochs=50)
+    monkeypatch.setattr("pirctl.training.loop._TRIAL_FROM_STEPS", 1000)
+    _train(Line(), tmp_path / "not", epochs=50)
+    tried, plain = (load_resume(tmp_path / name / "checkpoint") for name in ("tried", "not"))
+    for name, weight in plain["networks"].items():
+        assert torch.equal(tried["networks"][name], weight), name
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
@@ -167,7 +188,10 @@ def _six_steps(stage: str) -> Settings:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stopping_and_resuming_changes_no_bit(stage: str, target: Target, tmp_path: Path) -> None:
+def test_stopping_and_resuming_changes_no_bit(
+    stage: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pirctl.training.loop._TRIAL_FROM_STEPS", 1)
     if stage == "render":
         run("face", target, tiny_settings())
     folder = target.stage_folder(stage)

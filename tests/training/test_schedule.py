@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from pirctl.config import load
 from pirctl.settings import StageSettings
 from pirctl.training.schedule import (
     average_decay,
@@ -41,6 +44,32 @@ def test_steps_are_capped_by_max_steps() -> None:
     settings = StageSettings(epochs=3, batch_size=2)
     assert total_steps(settings, 10) == 15
     assert total_steps(StageSettings(epochs=3, batch_size=2, max_steps=4), 10) == 4
+
+
+def test_a_short_clip_gets_more_epochs_up_to_the_floor() -> None:
+    settings = StageSettings(epochs=4, batch_size=2, min_steps=30)
+    assert total_steps(settings, 10) == 30
+    assert total_steps(settings, 100) == 200
+    assert total_steps(replace(settings, max_steps=7), 10) == 7
+    seen = torch.cat([batch_positions(step, 10, 2, seed=0) for step in range(25, 30)])
+    assert sorted(seen.tolist()) == list(range(10))
+
+
+def test_four_seconds_at_tiny_are_trained_as_long_as_fifteen() -> None:
+    train = load("tiny").train
+    second = 25
+    assert total_steps(train.face, 4 * second) == 700
+    assert total_steps(train.render, 4 * second) == 1200
+    # The clips that tiny was tuned with, 15 s and 32 s of training, are not changed.
+    for seconds in (15, 32):
+        for stage in (train.audio, train.face, train.render):
+            samples = seconds * second
+            assert total_steps(stage, samples) == total_steps(replace(stage, min_steps=0), samples)
+
+
+def test_the_paper_has_no_floor() -> None:
+    train = load("paper").train
+    assert [stage.min_steps for stage in (train.audio, train.face, train.render)] == [0, 0, 0]
 
 
 def test_the_learning_rate_rises_at_once_and_falls_to_its_end() -> None:
