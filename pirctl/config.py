@@ -136,6 +136,8 @@ def _apply(override: str, mapping: dict[str, Any], problems: list[str]) -> None:
             problems.append(f"{key}: {name} is a value, not a section")
             return
     section[names[-1]] = value
+    if names[0] == "train" and names[-1] == "epochs" and len(names) == 3:
+        section["min_steps"] = 0  # Who counts the epochs means them; a later override may differ.
 
 
 def _settings(mapping: Mapping[str, Any], source: str, problems: list[str]) -> Settings:

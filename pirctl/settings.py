@@ -280,7 +280,7 @@ class StageSettings:
     ema_half_life_steps: float = 500.0
     """Half-life of the averaged weights, in steps; the pipeline uses these weights."""
     min_steps: int = 0
-    """Steps at least, with more epochs where the clip is too short for them; 0: no floor."""
+    """Steps at least, however short the clip; 0: no floor. `--set` of the epochs lifts it."""
     max_steps: int = 0
     """Stop after this many steps however many epochs are left; 0: no limit."""
 

@@ -86,6 +86,13 @@ def test_tiny_trains_with_the_momenta_it_was_tuned_with() -> None:
     assert (train.render.beta1, train.render.beta2) == (0.9, 0.99)
 
 
+def test_epochs_that_a_person_counts_lift_the_presets_floor() -> None:
+    train = config.load("tiny", ["train.face.epochs=1"]).train
+    assert (train.face.min_steps, train.render.min_steps) == (0, 1200)
+    again = config.load("tiny", ["train.face.epochs=1", "train.face.min_steps=9"])
+    assert again.train.face.min_steps == 9
+
+
 def test_tuples_literals_and_texts_are_read() -> None:
     settings = config.load(
         "tiny",

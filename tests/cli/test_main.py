@@ -160,6 +160,20 @@ def test_progress_lines_are_few_and_tell_rate_and_time_left() -> None:
     assert Stream.lines[-1] == "fitting: 3 steps"
 
 
+def test_the_time_left_is_what_the_work_says_where_it_knows() -> None:
+    import io
+
+    now_s, stream = 0.0, io.StringIO()
+    lines = Lines(stream, clock=lambda: now_s)
+    lines(Progress(step="training", done=0, total=100, unit="steps", left_s=700))
+    now_s = 6.0
+    lines(Progress(step="training", done=50, total=100, unit="steps", left_s=600))
+    assert stream.getvalue().splitlines() == [
+        "training: 0/100 steps, 11:40 left",
+        "training: 50/100 steps, 8.3 steps/s, 0:06 elapsed, 10:00 left",
+    ]
+
+
 def test_bytes_are_told_in_a_unit_that_fits_and_waiting_without_any() -> None:
     import io
 
