@@ -16,9 +16,13 @@ from typing import Any
 
 import yaml
 
+from pirctl.device import select_device
 from pirctl.errors import PirctlError, SettingsError
-from pirctl.settings import Settings
+from pirctl.settings import DEFAULT_PRESET, Settings
 from pirctl.strict import build, read_yaml, shown, told
+
+_GPU_PRESET, _GPU_GB = "paper", 16
+_CPU_PRESET = "tiny"
 
 
 @cache
@@ -39,6 +43,46 @@ def preset_names() -> list[str]:
     folder = models_folder() / "presets"
     paths = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
     return sorted(path.as_posix() for path in paths)
+
+
+def choose_preset(
+    preset: str = DEFAULT_PRESET, *, remembered: str = "", device: str | None = None
+) -> tuple[str, str]:
+    """The preset that `auto` means: the target's, else the best that this machine can train.
+
+    Args:
+        preset: any but `auto` is taken as it is.
+        remembered: what the target was preprocessed with; empty: nothing is known.
+        device: where it will be trained; None: on a CUDA GPU if there is one.
+
+    Returns:
+        The preset, and why it was chosen; no reason where it was named.
+
+    Raises:
+        SettingsError: this machine has no such device.
+    """
+    if preset != DEFAULT_PRESET:
+        return preset, ""
+    if remembered:
+        return remembered, ""
+    try:
+        import torch
+    except (ImportError, OSError):  # `pirctl doctor` tells what is wrong with it.
+        return _CPU_PRESET, "torch cannot be imported"
+    chosen = select_device(device)
+    if chosen.type != "cuda":
+        found = "no CUDA GPU" if device is None else f"device {device}"
+        return _CPU_PRESET, f"{found}, {_GPU_PRESET} is for one of {_GPU_GB} GB or more"
+    try:
+        card = torch.cuda.get_device_properties(chosen)
+    except RuntimeError:
+        return _CPU_PRESET, "the CUDA GPU does not answer"
+    # Cards sold as 16 GB report as little as 15.6: the driver keeps some.
+    if card.total_memory >= (_GPU_GB - 1) * 1e9:
+        return _GPU_PRESET, f"{card.name} has {card.total_memory / 1e9:.0f} GB"
+    return _CPU_PRESET, (
+        f"{card.name} has {card.total_memory / 1e9:.0f} GB, {_GPU_PRESET} needs {_GPU_GB} GB"
+    )
 
 
 def preset_path(preset: str | Path) -> Path:

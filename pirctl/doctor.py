@@ -118,12 +118,13 @@ def examine(preset: str = DEFAULT_PRESET, workspace: Path | None = None) -> Repo
     """Look at this machine.
 
     Args:
-        preset: the one to be ready for; a shipped name, or a YAML file.
+        preset: the one to be ready for; a shipped name, a YAML file, or `auto`.
         workspace: folder of the targets; None: PIRCTL_WORKSPACE, else ./targets.
 
     Raises:
         SettingsError: there is no such preset, or it is wrong.
     """
+    preset, _ = config.choose_preset(preset)
     wanted = config.load(preset)
     states = {name: catalog.state_of(entry) for name, entry in catalog.weights_entries().items()}
     loaded = {name: config.load(name) for name in config.preset_names()} | {preset: wanted}

@@ -346,5 +346,5 @@ class Settings:
 STAGES = ("audio", "face", "render")
 """The stages of training, in the order in which they are trained."""
 
-DEFAULT_PRESET = "paper"
-"""The preset of a command line that names none."""
+DEFAULT_PRESET = "auto"
+"""The preset of a command line that names none; `config.choose_preset` says which one it means."""

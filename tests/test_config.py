@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -41,6 +43,61 @@ def test_an_unknown_preset_names_the_nearest() -> None:
     assert "did you mean tiny" in str(caught.value.hint)
     with pytest.raises(SettingsError, match="does not exist"):
         config.load("none.yaml")
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Pretend a CUDA GPU with so many bytes; 0: none."""
+    import torch
+
+    def pretend(size: float) -> None:
+        properties = SimpleNamespace(name="Card", total_memory=int(size))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: size > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: int(size > 0))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("size", "preset", "why"),
+    [
+        (0, "tiny", "no CUDA GPU, paper is for one of 16 GB or more"),
+        (8.2e9, "tiny", "Card has 8 GB, paper needs 16 GB"),
+        (15.6e9, "paper", "Card has 16 GB"),  # What a card sold as 16 GB reports.
+        (85e9, "paper", "Card has 85 GB"),
+    ],
+)
+def test_auto_is_what_the_machine_can_train(
+    card: Callable[[float], None], size: float, preset: str, why: str
+) -> None:
+    card(size)
+    assert config.choose_preset() == (preset, why)
+    assert preset in preset_names()
+
+
+def test_auto_is_the_targets_preset_where_there_is_one_and_a_named_one_wins(
+    card: Callable[[float], None],
+) -> None:
+    card(85e9)
+    assert config.choose_preset(remembered="fast") == ("fast", "")
+    assert config.choose_preset("own.yaml", remembered="fast") == ("own.yaml", "")
+    assert config.choose_preset(device="cpu")[0] == "tiny"
+    with pytest.raises(SettingsError, match="cuda:7"):
+        config.choose_preset(device="cuda:7")
+
+
+def test_a_gpu_that_does_not_answer_is_no_error(
+    card: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def refuse(device: object) -> None:
+        raise RuntimeError("CUDA error: all devices are busy")
+
+    card(85e9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", refuse)
+    assert config.choose_preset() == ("tiny", "the CUDA GPU does not answer")
 
 
 def test_overrides_win_over_the_preset_and_later_over_earlier() -> None:

@@ -43,6 +43,7 @@ def bench(
     from pirctl.bench import bench as pipeline
     from pirctl.device import select_device
 
+    preset = options.find_preset(preset, device=device, quiet=quiet)
     settings = config.load(preset, overrides or ())
     with show_progress(quiet) as on_progress:
         report = pipeline.bench(

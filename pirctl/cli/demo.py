@@ -42,6 +42,7 @@ def demo(
     """  # noqa: D301
     from pirctl.demo import demo as pipeline
 
+    preset = options.find_preset(preset, device=device, quiet=quiet)
     with show_progress(quiet) as on_progress:
         report = pipeline.demo(
             folder,

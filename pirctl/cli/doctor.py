@@ -28,7 +28,7 @@ def doctor(
     """  # noqa: D301
     from pirctl.doctor import examine
 
-    report = examine(preset, workspace)
+    report = examine(options.find_preset(preset), workspace)
     if json_output:
         print_json(report)
     else:

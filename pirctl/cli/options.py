@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
+from pirctl.cli.output import print_message
+
 TargetName = Annotated[
     str | None,
     typer.Option("--target", "-t", help="Name of the target.  [default: the only one there is]"),
 ]
-Preset = Annotated[str, typer.Option("--preset", "-p", help="Preset name or YAML file.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        "-p",
+        help="Preset name, YAML file, or 'auto': the target's, else what this machine can train.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
@@ -34,3 +43,15 @@ Device = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+def find_preset(
+    preset: str, *, remembered: str = "", device: str | None = None, quiet: bool = False
+) -> str:
+    """The preset that is meant; says on stderr what was chosen for the user, and why."""
+    from pirctl.config import choose_preset
+
+    chosen, why = choose_preset(preset, remembered=remembered, device=device)
+    if why and not quiet:
+        print_message(f"preset {chosen}: {why}")
+    return chosen

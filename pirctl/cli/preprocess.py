@@ -11,6 +11,7 @@ import typer
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
+from pirctl.errors import TargetError
 from pirctl.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def preprocess(
     from pirctl import config
     from pirctl.prepare import preprocess as pipeline
 
+    remembered = _remembered(target, video, workspace)
+    preset = options.find_preset(preset, remembered=remembered, device=device, quiet=quiet)
     settings = config.load(preset, overrides or ())
     with show_progress(quiet) as on_progress:
         report = pipeline.preprocess(
@@ -143,6 +146,18 @@ def preprocess(
         print_json(report.to_mapping())
     else:
         print_result(report.target.folder)
+
+
+def _remembered(target: str | None, video: Path, workspace: Path | None) -> str:
+    """The preset of an earlier run; empty where there was none, or nothing can be read."""
+    from pirctl.target import Target
+    from pirctl.target.workspace import name_from_video, workspace_folder
+
+    try:
+        found = Target(workspace_folder(workspace) / (target or name_from_video(video)))
+        return found.about.preset
+    except TargetError:
+        return ""  # Whether that is a mistake is for preprocessing itself to say.
 
 
 def _tell(report: PreprocessReport, quiet: bool) -> None:

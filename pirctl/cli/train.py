@@ -31,12 +31,7 @@ def train(
         ),
     ] = Stage.ALL,
     target: options.TargetName = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset", "-p", help="Preset name or YAML file.  [default: the one of preprocess]"
-        ),
-    ] = None,
+    preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
     holdout: Annotated[
         float | None,
@@ -67,10 +62,14 @@ def train(
     from pirctl.training import run
 
     found = find_target(target, workspace)
-    changes = list(overrides or ())
+    about = found.about
+    # With the preset it was preprocessed with goes the size it was preprocessed at.
+    changes = [f"media.size_px={about.size_px}"] if preset == DEFAULT_PRESET else []
+    changes += overrides or ()
     if holdout is not None:
         changes.append(f"train.holdout_s={holdout:g}")
-    settings = config.load(preset or found.about.preset or DEFAULT_PRESET, changes)
+    chosen = options.find_preset(preset, remembered=about.preset, device=device, quiet=quiet)
+    settings = config.load(chosen, changes)
     with show_progress(quiet) as on_progress:
         report = run(
             stage.value,

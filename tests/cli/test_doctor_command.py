@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def found(report: dict[str, Any], part: str, name: str) -> dict[str, Any]:
 
 
 def test_a_fresh_machine_is_told_what_to_type(pirctl: Command, nothing: None) -> None:
-    outcome = pirctl("doctor")
+    outcome = pirctl("doctor", "--preset", "paper")
     assert outcome.status == 1
     assert outcome.err.splitlines() == [
         "error: the preset paper cannot run yet: it lacks face_landmarker, bisenet, vgg16, "
@@ -52,13 +53,14 @@ def test_a_fresh_machine_is_told_what_to_type(pirctl: Command, nothing: None) ->
 
 def test_a_complete_machine_is_ready(pirctl: Command, complete: None) -> None:
     outcome = pirctl("doctor")
-    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.status == 0
+    assert re.fullmatch(r"preset (tiny|paper): .*\n", outcome.err), "what was chosen, and why"
     assert outcome.out.count("\nready ") == len(preset_names())
     assert "missing" not in outcome.out
 
 
 def test_the_json_says_the_same(pirctl: Command, nothing: None) -> None:
-    outcome = pirctl("doctor", "--json")
+    outcome = pirctl("doctor", "--json", "--preset", "paper")
     assert outcome.status == 1
     report = json.loads(outcome.out)
     assert (report["ready"], report["preset"]) == (False, "paper")
@@ -147,7 +149,7 @@ def test_no_ffmpeg_is_a_problem(
         raise ProgramMissing("ffmpeg was not found")
 
     monkeypatch.setattr(doctor, "ffmpeg_program", missing)
-    outcome = pirctl("doctor")
+    outcome = pirctl("doctor", "--preset", "paper")
     assert outcome.status == 1
     assert outcome.err.splitlines() == [
         "error: pirctl cannot run here: ffmpeg",
@@ -187,7 +189,7 @@ def test_a_gpu_is_shown_with_its_memory(complete: None, monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Big GPU")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3 * 2**30, 8 * 2**30))
-    check = check_of(doctor.examine(), "gpu cuda:0")
+    check = check_of(doctor.examine("tiny"), "gpu cuda:0")
     assert check.found == "Big GPU, 3.0 of 8.0 GiB free"
 
 

@@ -8,7 +8,6 @@ import pytest
 from pirctl.config import preset_names
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.model import face_model_path
-from pirctl.settings import DEFAULT_PRESET
 from pirctl.weights import catalog
 from pirctl.weights.entry import WeightsState, cache_folder
 
@@ -133,18 +132,6 @@ def test_hub_models_are_pinned_and_others_are_not() -> None:
     entry = catalog.weights_entry("wav2vec2-large-960h")
     assert catalog.hub_revision("facebook/wav2vec2-large-960h") == entry.revision
     assert catalog.hub_revision("somebody/else") == "main"
-
-
-def test_the_default_preset_is_shipped_and_no_command_names_another() -> None:
-    import inspect
-
-    from pirctl.cli import bench, preprocess, train
-
-    assert DEFAULT_PRESET in preset_names()
-    for command in (preprocess.preprocess, bench.bench):
-        given = inspect.signature(command).parameters["preset"].default
-        assert given == DEFAULT_PRESET
-    assert not [name for name in preset_names() if f'"{name}"' in inspect.getsource(train)]
 
 
 def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
