@@ -224,10 +224,10 @@ def test_every_setting_explains_itself() -> None:
 
     import pirctl.settings
 
-    source = inspect.getsource(pirctl.settings)
     for kind in vars(pirctl.settings).values():
         if not is_dataclass(kind) or kind is Settings:
             continue
+        source = inspect.getsource(kind)  # type: ignore[arg-type]
         for field in fields(kind):
             after = source.split(f"    {field.name}: ", 1)[1].split("\n    def ")[0]
             assert '"""' in after.split(": ")[0] + after[:400], f"{kind}.{field.name}"
