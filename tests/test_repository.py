@@ -17,7 +17,7 @@ SOURCES = sorted((ROOT / "pirctl").rglob("*.py"))
 
 # Each line may import from the lines above it, and from itself.
 LAYERS = [
-    {"errors", "progress", "tensors", "settings", "__init__"},
+    {"choices", "errors", "progress", "tensors", "settings", "__init__"},
     {"files", "device", "compat", "strict"},
     {"config", "media"},
     {"weights", "target"},

@@ -22,7 +22,7 @@ def bench(
     preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed turns of every part.")] = 7,
-    batch_size: Annotated[int, typer.Option(min=1, help="Frames computed at once.")] = 1,
+    batch_size: options.BatchSize = 1,
     speech: Annotated[
         bool, typer.Option("--speech/--no-speech", help="Also time the speech networks.")
     ] = True,
@@ -40,13 +40,13 @@ def bench(
     pirctl bench --preset tiny --batch-size 4 --json
     """  # noqa: D301
     from pirctl import config
-    from pirctl.bench import bench as pipeline
+    from pirctl.bench.bench import bench as time_parts
     from pirctl.device import select_device
 
     preset = options.find_preset(preset, device=device, quiet=quiet)
     settings = config.load(preset, overrides or ())
     with show_progress(quiet) as on_progress:
-        report = pipeline.bench(
+        report = time_parts(
             settings,
             select_device(device),
             repeats=repeats,

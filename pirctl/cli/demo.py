@@ -40,11 +40,11 @@ def demo(
     pirctl demo
     pirctl demo --folder /tmp/quick --seconds 12 --set train.render.epochs=2
     """  # noqa: D301
-    from pirctl.demo import demo as pipeline
+    from pirctl.demo.demo import demo as run_demo
 
     preset = options.find_preset(preset, device=device, quiet=quiet)
     with show_progress(quiet) as on_progress:
-        report = pipeline.demo(
+        report = run_demo(
             folder,
             seconds=seconds,
             preset=preset,

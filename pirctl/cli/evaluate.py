@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
@@ -20,30 +16,11 @@ if TYPE_CHECKING:
     from pirctl.evaluate.evaluate import EvaluateReport
 
 
-class Tracker(StrEnum):
-    """What reads the lips."""
-
-    OWN = "own"
-    MEDIAPIPE = "mediapipe"
-
-
 def evaluate(
-    target: options.TargetName = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for scores.json and sheet.png.  [default: evaluate in the target]",
-        ),
-    ] = None,
-    tracker: Annotated[
-        Tracker,
-        typer.Option(
-            help="What reads the lips: 'own' is fitted to the target's training frames; "
-            "'mediapipe' needs its model file."
-        ),
-    ] = Tracker.OWN,
+    target: options.TargetArgument = None,
+    target_option: options.TargetOption = None,
+    output: options.OutputFolder = None,
+    tracker: options.LipTracker = "own",
     tracker_model: options.TrackerModel = None,
     device: options.Device = None,
     workspace: options.Workspace = None,
@@ -56,24 +33,23 @@ def evaluate(
     the same is done for baselines: the mean mouth, the wrong speech, untouched frames.
 
     \b
-    pirctl evaluate --target obama
-    pirctl evaluate --target obama --json > scores.json
+    pirctl evaluate obama
+    pirctl evaluate obama --json > scores.json
     """  # noqa: D301
-    from pirctl.evaluate import evaluate as pipeline
+    from pirctl.evaluate.evaluate import evaluate as evaluate_actor
     from pirctl.evaluate.lip_reader import mediapipe_reader
     from pirctl.perform.actor import load_actor
-    from pirctl.target.workspace import find_target
     from pirctl.weights.catalog import find_weights
 
-    found = find_target(target, workspace)
+    found = options.chosen_target(target, target_option, workspace)
     with ExitStack() as stack:
         on_progress = stack.enter_context(show_progress(quiet))
         read = None
-        if tracker is Tracker.MEDIAPIPE:
+        if tracker == "mediapipe":
             model_path = tracker_model or find_weights("face_landmarker")
             read = stack.enter_context(mediapipe_reader(model_path))
         actor = load_actor(found, device)
-        report = pipeline.evaluate(actor, output, read=read, on_progress=on_progress)
+        report = evaluate_actor(actor, output, read=read, on_progress=on_progress)
     if not quiet:
         warn_without_gain(report)
     if json_output:

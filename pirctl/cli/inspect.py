@@ -12,10 +12,8 @@ from pirctl.cli.progress import show_progress
 
 
 def inspect(
-    name: Annotated[
-        str | None, typer.Argument(help="Name of the target.  [default: the only one there is]")
-    ] = None,
-    target: options.TargetName = None,
+    target: options.TargetArgument = None,
+    target_option: options.TargetOption = None,
     axes: Annotated[
         bool,
         typer.Option(
@@ -35,16 +33,13 @@ def inspect(
 
     \b
     pirctl inspect obama
-    pirctl inspect --target obama --json
-    pirctl inspect --target obama --axes
+    pirctl inspect obama --json
+    pirctl inspect obama --axes
     """  # noqa: D301
-    from pirctl.inspect import inspect as pipeline
     from pirctl.inspect.axes import inspect_axes
-    from pirctl.target.workspace import find_target
+    from pirctl.inspect.inspect import inspect as inspect_target
 
-    if name and target and name != target:
-        raise typer.BadParameter(f"two targets given, {name!r} and {target!r}")
-    found = find_target(name or target, workspace)
+    found = options.chosen_target(target, target_option, workspace)
     if axes:
         with show_progress(quiet) as on_progress:
             drawn = inspect_axes(found, device=device, on_progress=on_progress)
@@ -59,7 +54,7 @@ def inspect(
             print_message(f"rest and {len(drawn.shares)} axes at full strength, {what}")
         return
     with show_progress(quiet) as on_progress:
-        report = pipeline.inspect(found, on_progress=on_progress)
+        report = inspect_target(found, on_progress=on_progress)
     if json_output:
         print_json(report.to_mapping())
         return

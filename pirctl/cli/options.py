@@ -1,17 +1,30 @@
-"""Options that several commands share, spelled and explained once."""
+"""Options that two or more commands have: the spelling and the help of each, once."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pirctl.choices import LipTrackerName, TrackerName
 from pirctl.cli.output import print_message
 
-TargetName = Annotated[
+if TYPE_CHECKING:
+    from pirctl.target import Target
+
+_BATCH_SIZE = "Frames computed at once."
+
+TargetArgument = Annotated[
     str | None,
-    typer.Option("--target", "-t", help="Name of the target.  [default: the only one there is]"),
+    typer.Argument(
+        metavar="TARGET",
+        help="Name of the target.  [default: the only one there is]",
+        show_default=False,
+    ),
+]
+TargetOption = Annotated[
+    str | None, typer.Option("--target", "-t", help="The same as the argument TARGET.")
 ]
 Preset = Annotated[
     str,
@@ -25,12 +38,44 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
+Tracker = Annotated[
+    TrackerName | None,
+    typer.Option(
+        help="'mediapipe': 478 points, fast on a CPU; 'facexlib': RetinaFace and AWING, 98 "
+        "points, for a GPU. Either needs its weights.  [default: mediapipe]"
+    ),
+]
+LipTracker = Annotated[
+    LipTrackerName,
+    typer.Option(
+        "--tracker",
+        help="What reads the lips: 'own' is fitted to the target's training frames; "
+        "'mediapipe' needs its model file.",
+    ),
+]
 Landmarks = Annotated[
     Path | None, typer.Option(help="Landmark file of the video, in place of a tracker.")
 ]
 TrackerModel = Annotated[
     Path | None,
     typer.Option(help="MediaPipe's face_landmarker.task.  [default: the one in the cache]"),
+]
+OutputVideo = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Video to write.  [default: TARGET_SPEECH.mp4]"),
+]
+OutputFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder for scores.json and sheet.png.  [default: evaluate in the target]",
+    ),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help=_BATCH_SIZE)]
+DeviceBatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, help=f"{_BATCH_SIZE}  [default: 16 on a GPU, 4 on a CPU]"),
 ]
 Workspace = Annotated[
     Path | None,
@@ -55,3 +100,19 @@ def find_preset(
     if why and not quiet:
         print_message(f"preset {chosen}: {why}")
     return chosen
+
+
+def chosen_target(argument: str | None, option: str | None, workspace: Path | None) -> Target:
+    """The target that a command works on, named as an argument, as `--target`, or not at all.
+
+    Raises:
+        typer.BadParameter: argument and option name two different targets.
+        TargetError: no such target, or no name and not exactly one.
+    """
+    if argument is not None and option is not None and argument != option:
+        raise typer.BadParameter(
+            f"two targets are named, {argument!r} and {option!r}; name one of them"
+        )
+    from pirctl.target.workspace import find_target
+
+    return find_target(argument if argument is not None else option, workspace)

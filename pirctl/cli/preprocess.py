@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pirctl.choices import FaceModelName, FitName, ParserName
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
@@ -18,34 +18,6 @@ if TYPE_CHECKING:
     from pirctl.prepare.preprocess import PreprocessReport
 
 
-class TrackerName(StrEnum):
-    """Who finds the face."""
-
-    MEDIAPIPE = "mediapipe"
-    FACEXLIB = "facexlib"
-
-
-class ParserName(StrEnum):
-    """Who labels the pixels."""
-
-    BISENET = "bisenet"
-    GEOMETRY = "geometry"
-
-
-class FaceModelName(StrEnum):
-    """What is fitted."""
-
-    GENERIC = "generic"
-    BFM = "bfm"
-
-
-class FitName(StrEnum):
-    """What gives the coefficients of the face model."""
-
-    LANDMARKS = "landmarks"
-    DEEP3D = "deep3d"
-
-
 def preprocess(
     video: Annotated[Path, typer.Argument(help="Video of one speaker, minutes long at best.")],
     target: Annotated[
@@ -54,13 +26,7 @@ def preprocess(
     ] = None,
     preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
-    tracker: Annotated[
-        TrackerName | None,
-        typer.Option(
-            help="'mediapipe': 478 points, fast on a CPU; 'facexlib': RetinaFace and AWING, 98 "
-            "points, for a GPU. Either needs its weights.  [default: mediapipe]"
-        ),
-    ] = None,
+    tracker: options.Tracker = None,
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
     parser: Annotated[
@@ -79,14 +45,14 @@ def preprocess(
             help="'generic': bundled, 52 named expression axes; 'bfm': the paper's, made from your "
             "licensed files by pirctl models import bfm."
         ),
-    ] = FaceModelName.GENERIC,
+    ] = "generic",
     fit: Annotated[
         FitName,
         typer.Option(
             help="'landmarks': fitted to the tracked points; 'deep3d': read from the picture by "
             "the paper's regressor, for the face model bfm, needs its weights."
         ),
-    ] = FitName.LANDMARKS,
+    ] = "landmarks",
     fit_weights: Annotated[
         Path | None,
         typer.Option(help="epoch_20.pth of the regressor.  [default: the one in the cache]"),
@@ -115,25 +81,25 @@ def preprocess(
     pirctl preprocess video.mp4 --face-model bfm --fit deep3d
     """  # noqa: D301
     from pirctl import config
-    from pirctl.prepare import preprocess as pipeline
+    from pirctl.prepare.preprocess import preprocess as preprocess_video
 
     remembered = _remembered(target, video, workspace)
     preset = options.find_preset(preset, remembered=remembered, device=device, quiet=quiet)
     settings = config.load(preset, overrides or ())
     with show_progress(quiet) as on_progress:
-        report = pipeline.preprocess(
+        report = preprocess_video(
             video,
             name=target,
             workspace=workspace,
             settings=settings,
             preset=preset,
-            tracker=tracker.value if tracker else None,
+            tracker=tracker,
             tracker_model=tracker_model,
             landmarks=landmarks,
-            parser=parser.value if parser else None,
+            parser=parser,
             parser_weights=parser_weights,
-            face_model=face_model.value,
-            fit=fit.value,
+            face_model=face_model,
+            fit=fit,
             fit_weights=fit_weights,
             with_audio=audio,
             consent=consent,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pirctl.choices import Picture, Pose, UpperFace
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
@@ -20,29 +20,9 @@ if TYPE_CHECKING:
 _MOST_LINES = 8
 
 
-class Picture(StrEnum):
-    """What the video shows."""
-
-    FULL = "full"
-    CROP = "crop"
-
-
-class PoseName(StrEnum):
-    """Which of the target's frames are shown."""
-
-    ORIGINAL = "original"
-    LOOP = "loop"
-    STILL = "still"
-
-
-class UpperFaceName(StrEnum):
-    """Where eyes and brows come from."""
-
-    VIDEO = "video"
-    SPEECH = "speech"
-
-
 def reenact(
+    target: options.TargetArgument = None,
+    target_option: options.TargetOption = None,
     audio: Annotated[
         Path | None,
         typer.Option("--audio", "-a", help="Speech: a sound file, or a video with sound."),
@@ -55,11 +35,7 @@ def reenact(
             "--landmarks and --tracker-model are for.",
         ),
     ] = None,
-    target: options.TargetName = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Video to write.  [default: TARGET_SPEECH.mp4]"),
-    ] = None,
+    output: options.OutputVideo = None,
     frame: Annotated[
         Picture,
         typer.Option(
@@ -67,7 +43,7 @@ def reenact(
             help="'full': the original shot, painted in place, which needs the source video; "
             "'crop': the square around the head.",
         ),
-    ] = Picture.FULL,
+    ] = "full",
     expression: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,25 +60,22 @@ def reenact(
         typer.Option(metavar="CSV", help="Write what was shown, to edit and give back."),
     ] = None,
     pose: Annotated[
-        PoseName,
+        Pose,
         typer.Option(
             help="'original': the clip in its order, forwards and backwards if the speech is "
             "longer; 'loop': a section over and over; 'still': one frame."
         ),
-    ] = PoseName.ORIGINAL,
+    ] = "original",
     upper_face: Annotated[
-        UpperFaceName,
+        UpperFace,
         typer.Option(
             help="Eyes and brows from the target's own 'video', or from the 'speech' (or the "
             "driving video)."
         ),
-    ] = UpperFaceName.VIDEO,
+    ] = "video",
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Frames painted at once.  [default: 16 on a GPU, 4 on a CPU]"),
-    ] = None,
+    batch_size: options.DeviceBatchSize = None,
     force: options.Force = False,
     device: options.Device = None,
     workspace: options.Workspace = None,
@@ -117,8 +90,8 @@ def reenact(
     --expression multiplies and adds; 0 is the face at rest, 1 full strength.
 
     \b
-    pirctl reenact --target obama --audio speech.wav
-    pirctl reenact --target obama --audio speech.wav --frame crop --output dubbed.mp4
+    pirctl reenact obama --audio speech.wav
+    pirctl reenact obama --audio speech.wav --frame crop --output dubbed.mp4
     pirctl reenact --audio speech.wav --expression jawOpen=1.2 --expression mouthSmileLeft=1+0.3
     pirctl reenact --audio speech.wav --export-expression curves.csv
     pirctl reenact --drive actress.mp4
@@ -127,19 +100,18 @@ def reenact(
         raise typer.BadParameter("give either --audio or --drive")
     if drive is None and (landmarks or tracker_model):
         raise typer.BadParameter("--landmarks and --tracker-model belong to --drive")
-    from pirctl.dub import reenact as pipeline
     from pirctl.dub.controls import Controls, parse_gain
     from pirctl.dub.curves import read_curves
     from pirctl.dub.drive import DrivingVideo
     from pirctl.dub.inputs import Speech
-    from pirctl.target.workspace import find_target
+    from pirctl.dub.reenact import reenact as reenact_target
 
-    found = find_target(target, workspace)
+    found = options.chosen_target(target, target_option, workspace)
     controls = Controls(
         gains=tuple(parse_gain(text) for text in expression or ()),
         curves=read_curves(expression_file) if expression_file else None,
-        upper_face=upper_face.value,
-        pose=pose.value,
+        upper_face=upper_face,
+        pose=pose,
     )
     speech: Speech
     if drive is not None:
@@ -148,13 +120,13 @@ def reenact(
         assert audio is not None
         speech = audio
     with show_progress(quiet) as on_progress:
-        report = pipeline.reenact(
+        report = reenact_target(
             found,
             speech,
             output,
             device=device,
             batch_size=batch_size,
-            picture=frame.value,
+            picture=frame,
             controls=controls,
             export=export_expression,
             force=force,

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from pirctl.choices import StageName
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.settings import DEFAULT_PRESET
 
 
-class Stage(StrEnum):
-    """What to train."""
-
-    AUDIO = "audio"
-    FACE = "face"
-    RENDER = "render"
-    ALL = "all"
-
-
 def train(
+    target: options.TargetArgument = None,
+    target_option: options.TargetOption = None,
     stage: Annotated[
-        Stage,
+        StageName,
         typer.Option(
             help="'audio': speech to expression; 'face': the implicit face; 'render': the frame "
             "around it, needs 'face'."
         ),
-    ] = Stage.ALL,
-    target: options.TargetName = None,
+    ] = "all",
     preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
     holdout: Annotated[
@@ -53,15 +45,14 @@ def train(
     folder, under stages.
 
     \b
-    pirctl train
-    pirctl train --stage face --target obama --set train.face.epochs=80
+    pirctl train obama
+    pirctl train obama --stage face --set train.face.epochs=80
     """  # noqa: D301
     from pirctl import config
     from pirctl.device import select_device
-    from pirctl.target.workspace import find_target
     from pirctl.training import run
 
-    found = find_target(target, workspace)
+    found = options.chosen_target(target, target_option, workspace)
     about = found.about
     # With the preset it was preprocessed with goes the size it was preprocessed at.
     changes = [f"media.size_px={about.size_px}"] if preset == DEFAULT_PRESET else []
@@ -72,7 +63,7 @@ def train(
     settings = config.load(chosen, changes)
     with show_progress(quiet) as on_progress:
         report = run(
-            stage.value,
+            stage,
             found,
             settings,
             device=select_device(device),

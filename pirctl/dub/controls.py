@@ -13,24 +13,22 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.choices import Pose, UpperFace
 from pirctl.dub.curves import Curves
 from pirctl.errors import SettingsError
 from pirctl.face.model import ARKIT_SET, find_axis
 from pirctl.face.solve import DEVIATIONS
 from pirctl.perform.expression import mouth_axes
 from pirctl.perform.own import OwnExpressions
-from pirctl.perform.poses import Pose
 from pirctl.settings import MaskSettings
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 
 FloatArray = NDArray[np.float32]
-UpperFace = Literal["video", "speech"]
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _GAIN = re.compile(rf"\s*([^=\s]+)\s*=\s*([+-]?{_NUMBER})\s*(?:([+-])\s*({_NUMBER}))?\s*")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
 
+from pirctl.choices import Picture
 from pirctl.dub.drive import DrivingVideo, check_driving
 from pirctl.dub.shot import check_source
 from pirctl.errors import DecodeError, MediaError
@@ -13,7 +13,6 @@ from pirctl.files import check_writable
 from pirctl.media import check_video_name, probe, sound_duration_s
 from pirctl.target import Target
 
-Picture = Literal["crop", "full"]
 Speech = Path | DrivingVideo
 """What drives the mouth: a file with sound, or a video of someone who shows it."""
 

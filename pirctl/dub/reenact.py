@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.choices import Picture
 from pirctl.dub.controls import (
     Controls,
     ExpressionEditor,
@@ -30,7 +31,6 @@ from pirctl.dub.controls import (
 from pirctl.dub.curves import write_curves
 from pirctl.dub.drive import DrivingExpression, DrivingVideo, driving_expression
 from pirctl.dub.inputs import (
-    Picture,
     Speech,
     check_inputs,
     default_output,

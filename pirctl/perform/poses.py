@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pirctl.choices import Pose
 from pirctl.face.landmarks import mouth_opening
 from pirctl.perform.footage import Section
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 
 FloatArray = NDArray[np.float32]
-
-Pose = Literal["original", "loop", "still"]
 
 _REST_SHARE = 0.1  # of the frames: those with the mouth most closed
 _SEAM_CANDIDATES = 1500  # frames tried as the ends of a loop

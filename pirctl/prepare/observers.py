@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
 
+from pirctl.choices import ParserName, TrackerName
 from pirctl.device import select_device
 from pirctl.errors import SettingsError, WeightsMissing
 from pirctl.face.deep3d import Deep3dNetwork, load_network
@@ -18,10 +18,6 @@ from pirctl.face.landmark_file import Landmarks, read_landmark_file
 from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
 from pirctl.face.track import FaceDetector, MediapipeDetector
 from pirctl.weights.catalog import find_weights
-
-TrackerName = Literal["mediapipe", "facexlib"]
-ParserName = Literal["bisenet", "geometry"]
-FitName = Literal["landmarks", "deep3d"]
 
 
 def choose_detector(

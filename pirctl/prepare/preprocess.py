@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pirctl.choices import FitName, ParserName, TrackerName
 from pirctl.errors import MediaError, SettingsError
 from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
 from pirctl.face.landmark_file import Landmarks, check_landmarks
@@ -22,9 +23,6 @@ from pirctl.face.track import FaceDetector
 from pirctl.files import atomic_folder, check_writable
 from pirctl.media import MediaInfo, expected_frames, probe
 from pirctl.prepare.observers import (
-    FitName,
-    ParserName,
-    TrackerName,
     choose_parser,
     choose_regressor,
     open_points,

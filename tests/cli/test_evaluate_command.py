@@ -61,7 +61,7 @@ def test_json_goes_to_stdout_alone(pirctl, workspace) -> None:
 def test_help_has_two_examples(pirctl) -> None:
     outcome = pirctl("evaluate", "--help")
     assert outcome.status == 0
-    assert outcome.out.count("\n  pirctl evaluate --target obama") == 2
+    assert outcome.out.count("\n  pirctl evaluate obama") == 2
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_json_goes_to_stdout_alone(pirctl, workspace, speech) -> None:
 def test_help_has_two_examples(pirctl) -> None:
     outcome = pirctl("reenact", "--help")
     assert outcome.status == 0
-    assert outcome.out.count("\n  pirctl reenact --target obama --audio speech.wav") == 2
+    assert outcome.out.count("\n  pirctl reenact obama --audio speech.wav") == 2
     assert "--drive actress.mp4" in outcome.out
 
 
