@@ -9,6 +9,7 @@ from __future__ import annotations
 
 _WARM_UP_STEPS = 3  # The first of their kind: memory is taken, kernels are chosen.
 _FEW_STEPS = 5
+_KEPT = 0.99  # Of the weight of older steps at each new one: a shared machine changes its speed.
 
 
 class Pace:
@@ -25,6 +26,7 @@ class Pace:
         self._trial_s: list[float | None] = [None, None]
         self._seen = [0, 0]
         self._seconds = [0.0, 0.0]
+        self._weight = [0.0, 0.0]
 
     def kinds_left(self, step: int) -> list[int]:
         """A step number of every kind of step from `step` on, the nearest first."""
@@ -40,7 +42,8 @@ class Pace:
         kind = self._kind(step)
         self._seen[kind] += 1
         if self._seen[kind] > _WARM_UP_STEPS:
-            self._seconds[kind] += seconds
+            self._seconds[kind] = _KEPT * self._seconds[kind] + seconds
+            self._weight[kind] = _KEPT * self._weight[kind] + 1
 
     def left_s(self, step: int) -> float | None:
         """Seconds that the steps from number `step` on will take; None: nothing is known yet."""
@@ -59,8 +62,9 @@ class Pace:
         return int(step >= self.change)
 
     def _measured_s(self, kind: int) -> float | None:
-        counted = self._seen[kind] - _WARM_UP_STEPS
-        return self._seconds[kind] / counted if counted >= _FEW_STEPS else None
+        if self._seen[kind] < _WARM_UP_STEPS + _FEW_STEPS:
+            return None
+        return self._seconds[kind] / self._weight[kind]
 
     def _step_s(self, kind: int) -> float | None:
         measured, trial = self._measured_s(kind), self._trial_s[kind]

@@ -45,3 +45,10 @@ def test_what_was_measured_wins_over_the_trial() -> None:
     assert pace.left_s(70) == pytest.approx(30 * 4)
     assert pace.kinds_left(70) == [70]
     assert pace.left_s(100) == 0
+
+
+def test_a_machine_that_becomes_faster_is_noticed() -> None:
+    pace = Pace(2000, 0)
+    for step in range(700):
+        pace.took(step, 2.0 if step < 300 else 1.0)
+    assert pace.left_s(700) == pytest.approx(1300, rel=0.05)
