@@ -95,6 +95,17 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
         assert called not in {"print", "sys.exit", "exit", "quit"}, f"line {node.lineno}: {called}"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_function_outside_the_command_line_takes_more_than_eight_parameters(path: Path) -> None:
+    if part(path) == "cli":  # There a parameter is an option.
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [one.arg for one in given if one.arg not in {"self", "cls"}]
+            assert len(names) <= 8, f"line {node.lineno}: {node.name} takes {len(names)}"
+
+
 def test_the_dependencies_are_pinned_and_used() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines = (ROOT / "constraints.txt").read_text().splitlines()

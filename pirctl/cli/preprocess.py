@@ -81,6 +81,7 @@ def preprocess(
     pirctl preprocess video.mp4 --face-model bfm --fit deep3d
     """  # noqa: D301
     from pirctl import config
+    from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
     from pirctl.prepare.preprocess import preprocess as preprocess_video
 
     remembered = _remembered(target, video, workspace)
@@ -89,21 +90,18 @@ def preprocess(
     with show_progress(quiet) as on_progress:
         report = preprocess_video(
             video,
-            name=target,
-            workspace=workspace,
             settings=settings,
-            preset=preset,
-            tracker=tracker,
-            tracker_model=tracker_model,
-            landmarks=landmarks,
-            parser=parser,
-            parser_weights=parser_weights,
-            face_model=face_model,
-            fit=fit,
-            fit_weights=fit_weights,
-            with_audio=audio,
-            consent=consent,
-            force=force,
+            tracker=TrackerOptions(name=tracker, model=tracker_model, landmarks=landmarks),
+            parser=ParserOptions(name=parser, weights=parser_weights),
+            fit=FitOptions(face_model=face_model, method=fit, weights=fit_weights),
+            output=OutputOptions(
+                name=target,
+                workspace=workspace,
+                preset=preset,
+                with_audio=audio,
+                consent=consent,
+                force=force,
+            ),
             device=device,
             on_progress=on_progress,
         )

@@ -103,7 +103,7 @@ def reenact(
     from pirctl.dub.controls import Controls, parse_gain
     from pirctl.dub.curves import read_curves
     from pirctl.dub.drive import DrivingVideo
-    from pirctl.dub.inputs import Speech
+    from pirctl.dub.inputs import OutputFiles, Speech
     from pirctl.dub.reenact import reenact as reenact_target
 
     found = options.chosen_target(target, target_option, workspace)
@@ -123,13 +123,10 @@ def reenact(
         report = reenact_target(
             found,
             speech,
-            output,
+            OutputFiles(video=output, picture=frame, curves=export_expression, force=force),
             device=device,
             batch_size=batch_size,
-            picture=frame,
             controls=controls,
-            export=export_expression,
-            force=force,
             on_progress=on_progress,
         )
     if not quiet:

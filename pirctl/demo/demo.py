@@ -20,11 +20,13 @@ import torch
 from pirctl import config
 from pirctl.demo.synthetic.speaker import SpeakerFiles, make_speaker
 from pirctl.device import peak_bytes, select_device
+from pirctl.dub.inputs import OutputFiles
 from pirctl.dub.reenact import reenact
 from pirctl.errors import SettingsError
 from pirctl.evaluate.evaluate import EvaluateReport, evaluate
 from pirctl.files import atomic_file, check_writable
 from pirctl.perform.actor import load_actor
+from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.preprocess import preprocess
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import STAGES, Settings
@@ -125,12 +127,10 @@ def demo(
     with diary.step("preprocess") as note:
         prepared = preprocess(
             files.video,
-            name=NAME,
-            workspace=folder / "targets",
             settings=settings,
-            preset=preset,
-            landmarks=files.landmarks,
-            parser="geometry",
+            tracker=TrackerOptions(landmarks=files.landmarks),
+            parser=ParserOptions(name="geometry"),
+            output=OutputOptions(name=NAME, workspace=folder / "targets", preset=preset),
             on_progress=on_progress,
         )
         note.reused = prepared.up_to_date
@@ -144,7 +144,7 @@ def demo(
         note.reused = _is_newer(video, [*made_from, files.heldout_audio])
         if not note.reused:
             reenact(
-                target, files.heldout_audio, video, actor=actor, force=True,
+                target, files.heldout_audio, OutputFiles(video=video, force=True), actor=actor,
                 on_progress=on_progress,
             )  # fmt: skip
     with diary.step("evaluate"):

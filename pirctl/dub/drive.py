@@ -23,6 +23,7 @@ from pirctl.perform.loading import load_target_model
 from pirctl.perform.own import OwnExpressions
 from pirctl.perform.poses import rest_expression
 from pirctl.prepare.observers import open_points
+from pirctl.prepare.options import TrackerOptions
 from pirctl.prepare.parts import fit_source
 from pirctl.prepare.reuse import Previous, Source
 from pirctl.prepare.work import Work
@@ -113,7 +114,9 @@ def driving_expression(
         report=on_progress,
     )
     with open_points(
-        driving.landmarks, driving.detector, None, driving.tracker_model, None
+        TrackerOptions(
+            model=driving.tracker_model, landmarks=driving.landmarks, detector=driving.detector
+        )
     ) as points:
         track = fit_source(work, points)
     own = target.track()

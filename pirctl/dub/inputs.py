@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from pirctl.choices import Picture
@@ -15,6 +16,26 @@ from pirctl.target import Target
 
 Speech = Path | DrivingVideo
 """What drives the mouth: a file with sound, or a video of someone who shows it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFiles:
+    """What `reenact` writes.
+
+    Attributes:
+        video: `TARGET_SPEECH.mp4` in the current folder if None.
+        picture: `full` pastes the painted region back into the source video at its own
+            resolution; `crop` writes the target's square crop.
+        curves: where the expression shown is written as a table, to be edited and given back as
+            `Controls.curves`.
+        force: overwrite files that exist.
+    """
+
+    video: Path | None = None
+    picture: Picture = "full"
+    curves: Path | None = None
+    force: bool = False
+
 
 _TOLERANCE_FRAMES = 1e-4  # of a duration in seconds that is a rounded decimal fraction
 

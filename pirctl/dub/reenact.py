@@ -31,6 +31,7 @@ from pirctl.dub.controls import (
 from pirctl.dub.curves import write_curves
 from pirctl.dub.drive import DrivingExpression, DrivingVideo, driving_expression
 from pirctl.dub.inputs import (
+    OutputFiles,
     Speech,
     check_inputs,
     default_output,
@@ -100,15 +101,12 @@ class ReenactReport:
 def reenact(
     target: Target,
     speech: Speech,
-    output: Path | None = None,
+    output: OutputFiles | None = None,
     *,
     actor: Actor | None = None,
     device: str | None = None,
     batch_size: int | None = None,
-    picture: Picture = "full",
     controls: Controls | None = None,
-    export: Path | None = None,
-    force: bool = False,
     on_progress: OnProgress = ignore_progress,
 ) -> ReenactReport:
     """Make a video of the target saying the speech.
@@ -117,16 +115,11 @@ def reenact(
         target: a target with three trained stages.
         speech: a sound file, or a video whose sound is meant; or a driving video. Its sound is
             muxed into the result as it is; a driving video without makes a silent one.
-        output: the video to write; `TARGET_SPEECH.mp4` in the current folder if None.
+        output: the files to write, and whether the video shows the shot or the crop.
         actor: the loaded target, for callers that have it; loaded here if None.
         device: where to compute; the best there is if None.
         batch_size: frames painted at once; suits the device if None.
-        picture: `full` pastes the painted region back into the source video at its own
-            resolution; `crop` writes the target's square crop.
         controls: changes to pose and expression; none if None.
-        export: where the expression shown is written as a table, to be edited and given back as
-            `controls.curves`.
-        force: overwrite outputs that exist.
         on_progress: is told about loading and every batch.
 
     Raises:
@@ -136,8 +129,10 @@ def reenact(
             encoder fails.
     """
     controls = controls or Controls()
-    output = default_output(target, file_of(speech)) if output is None else output
-    duration_s = check_inputs(target, speech, output, picture=picture, export=export, force=force)
+    output = output or OutputFiles()
+    video = output.video or default_output(target, file_of(speech))
+    picture, export, force = output.picture, output.curves, output.force
+    duration_s = check_inputs(target, speech, video, picture=picture, export=export, force=force)
     actor = actor or _load(target, controls, device, on_progress)
     controls.check(actor.axis_names, target.about.face_model)
     rate, driving = actor.settings.media.frame_rate, None
@@ -168,10 +163,10 @@ def reenact(
             total=total,
             batch_size=batch_size,
         )
-        skipped, seconds = _film(job, output, _sound_of(speech), force, on_progress)
+        skipped, seconds = _film(job, video, _sound_of(speech), force, on_progress)
     width, height = _picture_size(target.about, picture)
     return ReenactReport(
-        output=output,
+        output=video,
         frames=total,
         width=width,
         height=height,

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pirctl.choices import ParserName, TrackerName
 from pirctl.device import select_device
 from pirctl.errors import SettingsError, WeightsMissing
 from pirctl.face.deep3d import Deep3dNetwork, load_network
@@ -17,24 +16,23 @@ from pirctl.face.facexlib_tracker import FacexlibDetector
 from pirctl.face.landmark_file import Landmarks, read_landmark_file
 from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
 from pirctl.face.track import FaceDetector, MediapipeDetector
+from pirctl.prepare.options import ParserOptions, TrackerOptions
 from pirctl.weights.catalog import find_weights
 
 
-def choose_detector(
-    name: TrackerName | None, model: Path | None, device: str | None
-) -> FaceDetector:
+def choose_detector(tracker: TrackerOptions, device: str | None) -> FaceDetector:
     """The tracker's detector.
 
     Args:
-        name: None is MediaPipe.
-        model: MediaPipe's model file; None looks in the cache.
+        tracker: its name and model file.
         device: for facexlib's networks; None is a GPU if there is one.
 
     Raises:
         SettingsError: a model file for a tracker that takes none.
         WeightsMissing: a model file is not there.
     """
-    if name == "facexlib":
+    model = tracker.model
+    if tracker.name == "facexlib":
         if model is not None:
             raise SettingsError(
                 f"--tracker-model {model} is MediaPipe's model, and the tracker is facexlib",
@@ -51,50 +49,41 @@ def choose_detector(
 
 @contextmanager
 def open_points(
-    landmarks: Path | None,
-    detector: FaceDetector | None,
-    name: TrackerName | None,
-    model: Path | None,
-    device: str | None,
+    tracker: TrackerOptions, device: str | None = None
 ) -> Iterator[Landmarks | FaceDetector]:
     """Where the points of a video come from: a file that has them, else what finds them.
 
     Args:
-        landmarks: a landmark file.
-        detector: finds the face, unless there is a file; stays open.
-        name: the tracker to choose when there is neither; with `model` and `device` as in
-            `choose_detector`.
-        model: see there.
-        device: see there.
+        tracker: a landmark file, else a detector, else the tracker to choose.
+        device: as for `choose_detector`.
 
     Raises:
         MediaError: the file is no landmark file.
         SettingsError: as `choose_detector`.
         WeightsMissing: as `choose_detector`.
     """
-    if landmarks is not None:
-        yield read_landmark_file(landmarks)
-    elif detector is not None:
-        yield detector
+    if tracker.landmarks is not None:
+        yield read_landmark_file(tracker.landmarks)
+    elif tracker.detector is not None:
+        yield tracker.detector
     else:
-        with closing(choose_detector(name, model, device)) as chosen:
+        with closing(choose_detector(tracker, device)) as chosen:
             yield chosen
 
 
-def choose_parser(name: ParserName | None, weights: Path | None, device: str | None) -> Parser:
+def choose_parser(parser: ParserOptions, device: str | None) -> Parser:
     """The parser; None is BiSeNet.
 
     Args:
-        name: who labels.
-        weights: BiSeNet's; None looks in the cache.
+        parser: its name and weights.
         device: for BiSeNet; None is a GPU if there is one.
 
     Raises:
         WeightsMissing: BiSeNet's weights are not there.
     """
-    if name == "geometry":
+    if parser.name == "geometry":
         return GeometryParser()
-    path = weights or _find("bisenet", "--parser geometry, which needs none")
+    path = parser.weights or _find("bisenet", "--parser geometry, which needs none")
     return BisenetParser(path, select_device(device))
 
 

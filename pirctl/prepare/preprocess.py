@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from pirctl.choices import FitName, ParserName, TrackerName
 from pirctl.errors import MediaError, SettingsError
 from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
 from pirctl.face.landmark_file import Landmarks, check_landmarks
 from pirctl.face.landmarks import SPARSE_COUNTS, eye_distance
-from pirctl.face.model import GENERIC, FaceModel, load_face_model
+from pirctl.face.model import FaceModel, load_face_model
 from pirctl.face.track import FaceDetector
 from pirctl.files import atomic_folder, check_writable
 from pirctl.media import MediaInfo, expected_frames, probe
@@ -27,8 +26,9 @@ from pirctl.prepare.observers import (
     choose_regressor,
     open_points,
 )
+from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.parts import make_parts
-from pirctl.prepare.reuse import Previous, Source, file_digest, part_digests
+from pirctl.prepare.reuse import PointSource, Previous, Source, file_digest, part_digests
 from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
@@ -85,47 +85,24 @@ class PreprocessReport:
 def preprocess(
     video: Path | str,
     *,
-    name: str | None = None,
-    workspace: Path | str | None = None,
     settings: Settings | None = None,
-    preset: str = "",
-    tracker: TrackerName | None = None,
-    tracker_model: Path | None = None,
-    landmarks: Path | None = None,
-    parser: ParserName | None = None,
-    parser_weights: Path | None = None,
-    face_model: str = GENERIC,
-    fit: FitName = "landmarks",
-    fit_weights: Path | None = None,
-    with_audio: bool = True,
-    consent: str = "",
-    force: bool = False,
+    tracker: TrackerOptions | None = None,
+    parser: ParserOptions | None = None,
+    fit: FitOptions | None = None,
+    output: OutputOptions | None = None,
     device: str | None = None,
-    detector: FaceDetector | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> PreprocessReport:
     """Make the target folder of a video.
 
     Args:
         video: any file ffmpeg reads, showing one speaker.
-        name: of the target; None takes the file's stem.
-        workspace: root of the targets; None is PIRCTL_WORKSPACE, else `./targets`.
         settings: sizes and weights; None takes the defaults.
-        preset: its name, for the record.
-        tracker: who finds the face; None is MediaPipe.
-        tracker_model: MediaPipe's `face_landmarker.task`; None looks in the cache.
-        landmarks: a landmark file to use in place of a tracker.
-        parser: who labels the pixels; None is BiSeNet, which needs its weights.
-        parser_weights: `parsing_bisenet.pth`; None looks in the cache.
-        face_model: "generic", or "bfm" once it is imported.
-        fit: what gives the face model's coefficients, the tracked points or the paper's regressor;
-            the latter needs the face model "bfm" and its weights.
-        fit_weights: `epoch_20.pth` of the regressor; None looks in the cache.
-        with_audio: whether to keep the sound, which training needs.
-        consent: who agreed, for the record.
-        force: make everything anew, also from another video, and drop trained stages.
-        device: for facexlib's networks; None is a GPU if there is one.
-        detector: finds faces in place of the tracker that is named.
+        tracker: where the landmarks come from.
+        parser: what labels the pixels.
+        fit: the face model, and what gives its coefficients.
+        output: the target's name and place, and what is kept.
+        device: for the networks of tracker, parser and fit; None is a GPU if there is one.
         on_progress: called after every frame.
 
     Raises:
@@ -138,34 +115,33 @@ def preprocess(
             not there.
     """
     settings, video = settings or Settings(), Path(video)
-    target = Target(
-        workspace_folder(workspace) / (check_name(name) if name else name_from_video(video))
-    )
-    if landmarks is not None and (tracker or tracker_model):
+    tracker, parser = tracker or TrackerOptions(), parser or ParserOptions()
+    fit, output = fit or FitOptions(), output or OutputOptions()
+    name = check_name(output.name) if output.name else name_from_video(video)
+    target = Target(workspace_folder(output.workspace) / name)
+    if tracker.landmarks is not None and (tracker.name or tracker.model):
         raise SettingsError(
             "--landmarks gives the points, so there is nothing for a tracker to do",
             hint="leave out --landmarks, or --tracker and --tracker-model",
         )
-    info = _checked(video, settings.media.frame_rate, with_audio=with_audio)
-    model = load_face_model(face_model)
-    regressor = _choose_regressor(fit, fit_weights, model, device)
+    info = _checked(video, settings.media.frame_rate, with_audio=output.with_audio)
+    model = load_face_model(fit.face_model)
+    regressor = _choose_regressor(fit, model, device)
     source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
-    with open_points(landmarks, detector, tracker, tracker_model, device) as points:
-        if isinstance(points, Landmarks):
-            assert landmarks is not None
-            check_landmarks(
-                points, landmarks, width=info.width, height=info.height, frames=info.frames
-            )
-            tracked_by, count = "file", points.points.shape[1]
-        else:
-            tracked_by, count = points.name, points.points
-        labeller = choose_parser(parser, parser_weights, device)
-        method = fit if regressor is None else f"{fit} {weights_digest(regressor)}"
+    with open_points(tracker, device) as points:
+        seen = _seen(points, tracker.landmarks, info)
+        labeller = choose_parser(parser, device)
+        method = fit.method
         parts = part_digests(
-            source, settings, model, tracked_by, landmarks, labeller, with_audio, method,
-            is_sparse=count in SPARSE_COUNTS,
-        )  # fmt: skip
-        previous = Previous.of(target, parts, source, model.name, force=force)
+            source,
+            settings,
+            model,
+            seen,
+            labeller,
+            method=method if regressor is None else f"{method} {weights_digest(regressor)}",
+            with_audio=output.with_audio,
+        )
+        previous = Previous.of(target, parts, source, model.name, force=output.force)
         if previous.is_complete:
             _remember_place(target, source)
             return _report(target, target.about.frames, target.track(), {}, tuple(parts))
@@ -180,12 +156,27 @@ def preprocess(
         )
         with atomic_folder(target.folder) as folder:
             made = Target(folder)
-            frames, track = make_parts(work, made, points, labeller, with_audio=with_audio)
-            about = _about(work, preset, tracked_by, labeller.name, parts, frames)
-            made.write_about(replace(about, has_audio=with_audio, fit=fit, consent=consent))
+            frames, track = make_parts(work, made, points, labeller, with_audio=output.with_audio)
+            about = replace(
+                _about(work, output.preset, seen.name, labeller.name, parts, frames),
+                has_audio=output.with_audio,
+                fit=fit.method,
+                consent=output.consent,
+            )
+            made.write_about(about)
             previous.keep_stages(made)
     report = _report(target, frames, track, work.seconds, previous.reusable)
     return replace(report, damage=" ".join(work.damage))
+
+
+def _seen(points: Landmarks | FaceDetector, file: Path | None, info: MediaInfo) -> PointSource:
+    """What the points are; those of a file must be of this video."""
+    if isinstance(points, Landmarks):
+        assert file is not None
+        check_landmarks(points, file, width=info.width, height=info.height, frames=info.frames)
+        count = points.points.shape[1]
+        return PointSource(name="file", file=file, is_sparse=count in SPARSE_COUNTS)
+    return PointSource(name=points.name, file=None, is_sparse=points.points in SPARSE_COUNTS)
 
 
 def _checked(video: Path, rate: int, *, with_audio: bool) -> MediaInfo:
@@ -206,14 +197,14 @@ def _checked(video: Path, rate: int, *, with_audio: bool) -> MediaInfo:
 
 
 def _choose_regressor(
-    fit: FitName, weights: Path | None, model: FaceModel, device: str | None
+    fit: FitOptions, model: FaceModel, device: str | None
 ) -> Deep3dNetwork | None:
-    if fit == "deep3d":
+    if fit.method == "deep3d":
         check_model(model)
-        return choose_regressor(weights, device)
-    if weights is not None:
+        return choose_regressor(fit.weights, device)
+    if fit.weights is not None:
         raise SettingsError(
-            f"--fit-weights {weights} is for the paper's regressor, and landmarks are fitted",
+            f"--fit-weights {fit.weights} is for the paper's regressor, and landmarks are fitted",
             hint="add --fit deep3d, or leave out --fit-weights",
         )
     return None

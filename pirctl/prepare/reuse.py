@@ -31,6 +31,15 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PointSource:
+    """Where the landmarks come from: the tracker's name or "file", and whether they are few."""
+
+    name: str
+    file: Path | None
+    is_sparse: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Previous:
     """What an earlier run left, and which of its parts still hold."""
 
@@ -102,13 +111,11 @@ def part_digests(
     source: Source,
     settings: Settings,
     model: FaceModel,
-    tracker: str,
-    landmarks: Path | None,
+    seen: PointSource,
     parser: Parser,
-    with_audio: bool,
-    method: str = "landmarks",
     *,
-    is_sparse: bool = False,
+    method: str,
+    with_audio: bool,
 ) -> dict[str, str]:
     """What each part is made from; a part that builds on another includes its digest.
 
@@ -118,13 +125,13 @@ def part_digests(
     media, fit = settings.media, [asdict(settings.fit), model.version]
     if method != "landmarks":
         fit.append(method)
-    points = hashlib.sha256(landmarks.read_bytes()).hexdigest() if landmarks else ""
-    track = _digest(source.sha256, tracker, points, media.frame_rate)
+    points = hashlib.sha256(seen.file.read_bytes()).hexdigest() if seen.file else ""
+    track = _digest(source.sha256, seen.name, points, media.frame_rate)
     frames = _digest(track, media.size_px, media.crop_margin)
     parts = {
         "track": track,
         "frames": frames,
-        "parsing": _digest(frames, parser.name, parser.version, *(fit if is_sparse else ())),
+        "parsing": _digest(frames, parser.name, parser.version, *(fit if seen.is_sparse else ())),
         "fit": _digest(frames, *fit),
     }
     if with_audio:

@@ -17,6 +17,7 @@ from pirctl.dub.drive import (
     check_driving,
     driving_expression,
 )
+from pirctl.dub.inputs import OutputFiles
 from pirctl.dub.reenact import reenact
 from pirctl.errors import DecodeError, FaceNotFound, MediaError, TargetError, WeightsMissing
 from pirctl.face.camera import FLIP, intrinsics, project, transform
@@ -109,7 +110,9 @@ def test_a_driven_video_has_the_driver_s_length_and_sound(
     model = load_face_model()
     actor = drawn.make_actor(target, model, 30)
     output, table = tmp_path / "driven.mkv", tmp_path / "shown.csv"
-    report = reenact(target, driver, output, actor=actor, picture="crop", export=table)
+    report = reenact(
+        target, driver, OutputFiles(video=output, picture="crop", curves=table), actor=actor
+    )
     assert (report.frames, report.held_frames) == (FRAMES, HIDDEN)
     assert len(list(read_frames(output))) == FRAMES
     assert probe(output).has_audio
@@ -121,9 +124,12 @@ def test_a_driven_video_has_the_driver_s_length_and_sound(
     brow = 1 + model.axis("mouthSmileLeft")
     np.testing.assert_allclose(rows[:, brow], target.track().z_exp[:FRAMES, brow - 1])
     whole = reenact(
-        target, driver, tmp_path / "whole.mkv", actor=actor, picture="crop",
-        controls=Controls(upper_face="speech"), export=tmp_path / "whole.csv",
-    )  # fmt: skip
+        target,
+        driver,
+        OutputFiles(video=tmp_path / "whole.mkv", picture="crop", curves=tmp_path / "whole.csv"),
+        actor=actor,
+        controls=Controls(upper_face="speech"),
+    )
     assert whole.frames == FRAMES
     everything = np.loadtxt(tmp_path / "whole.csv", delimiter=",", skiprows=1)
     assert not np.allclose(everything[:, brow], rows[:, brow])
@@ -138,7 +144,9 @@ def test_a_driving_video_without_sound_makes_a_silent_one(
             writer.write(frame)
     actor = drawn.make_actor(target, load_face_model(), 30)
     driving = replace(driver, video=silent)
-    report = reenact(target, driving, tmp_path / "out.mp4", actor=actor, picture="crop")
+    report = reenact(
+        target, driving, OutputFiles(video=tmp_path / "out.mp4", picture="crop"), actor=actor
+    )
     assert report.frames == FRAMES
     assert not probe(report.output).has_audio
 

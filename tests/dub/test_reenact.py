@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pirctl.dub.inputs import check_inputs, default_output, frame_count
+from pirctl.dub.inputs import OutputFiles, check_inputs, default_output, frame_count
 from pirctl.dub.reenact import reenact
 from pirctl.errors import DecodeError, EncodeError, PirctlError, TargetError
 from pirctl.media import VideoWriter, probe, read_frames, write_sound
@@ -52,7 +52,11 @@ def test_the_result_has_every_frame_the_sound_and_the_mark(
     output = tmp_path / "result.mp4"
     reports: list[Progress] = []
     report = reenact(
-        actor.target, speech, output, actor=actor, picture="crop", on_progress=reports.append
+        actor.target,
+        speech,
+        OutputFiles(video=output, picture="crop"),
+        actor=actor,
+        on_progress=reports.append,
     )
     # 3 s and 100 samples: the last frame is begun.
     assert report.frames == 76
@@ -69,7 +73,12 @@ def test_the_result_has_every_frame_the_sound_and_the_mark(
 def test_frames_without_a_face_pass_through_and_are_listed(
     actor: Actor, speech: Path, tmp_path: Path
 ) -> None:
-    report = reenact(actor.target, speech, tmp_path / "result.mkv", actor=actor, picture="crop")
+    report = reenact(
+        actor.target,
+        speech,
+        OutputFiles(video=tmp_path / "result.mkv", picture="crop"),
+        actor=actor,
+    )
     order = list(ping_pong(30, 76))
     expected = tuple(position for position, number in enumerate(order) if number in INVALID)
     assert report.skipped_frames == expected
@@ -114,7 +123,9 @@ def test_the_batch_size_changes_nothing(actor: Actor, speech: Path) -> None:
 def test_two_runs_give_the_same_file(actor: Actor, speech: Path, tmp_path: Path) -> None:
     frames = []
     for name in ("one.mkv", "two.mkv"):
-        reenact(actor.target, speech, tmp_path / name, actor=actor, picture="crop")
+        reenact(
+            actor.target, speech, OutputFiles(video=tmp_path / name, picture="crop"), actor=actor
+        )
         frames.append(np.stack(list(read_frames(tmp_path / name))))
     np.testing.assert_array_equal(*frames)
 
@@ -137,7 +148,7 @@ def test_the_full_shot_is_the_source_with_the_painted_part_pasted_in(
                 source_height=160, crop_x=40.0, crop_y=16.0, crop_side=128.0)
     )  # fmt: skip
     output = tmp_path / "full.mkv"
-    report = reenact(target, speech, output, actor=make_actor(target))
+    report = reenact(target, speech, OutputFiles(video=output), actor=make_actor(target))
     assert (report.width, report.height) == (200, 160)
     result, shots = list(read_frames(output)), list(read_frames(source))
     assert len(result) == 76
@@ -155,7 +166,7 @@ def test_a_changed_source_is_refused_for_the_full_shot(
     actor: Actor, speech: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TargetError, match=r"gone\.mp4: the source video is gone"):
-        reenact(actor.target, speech, tmp_path / "x.mp4", actor=actor)
+        reenact(actor.target, speech, OutputFiles(video=tmp_path / "x.mp4"), actor=actor)
 
 
 def test_mistakes_are_found_before_anything_is_painted(
@@ -191,10 +202,10 @@ def test_a_failing_network_leaves_no_file_and_no_thread(
         reenact(
             actor.target,
             speech,
-            tmp_path / "result.mp4",
+            OutputFiles(
+                video=tmp_path / "result.mp4", picture="crop", curves=tmp_path / "curves.csv"
+            ),
             actor=replace(actor, painter=painter),
-            picture="crop",
-            export=tmp_path / "curves.csv",
         )
     assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pirctl")]
@@ -217,12 +228,13 @@ from pathlib import Path
 import torch
 sys.path.insert(0, {root!r})
 from tests.perform.actors import make_actor
+from pirctl.dub.inputs import OutputFiles
 from pirctl.dub.reenact import reenact
 from pirctl.target import Target
 torch.set_num_threads(1)
 folder, speech, output = map(Path, sys.argv[1:])
 target = Target(folder)
-reenact(target, speech, output, actor=make_actor(target), picture="crop")
+reenact(target, speech, OutputFiles(video=output, picture="crop"), actor=make_actor(target))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

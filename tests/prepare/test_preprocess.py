@@ -31,6 +31,7 @@ from pirctl.face.landmarks import (
 from pirctl.face.model import load_face_model
 from pirctl.inspect.inspect import inspect
 from pirctl.media import Crop, VideoWriter, probe, read_frames, read_sound, write_sound
+from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.parts import exactly
 from pirctl.prepare.preprocess import PreprocessReport, preprocess
 from pirctl.settings import FitSettings, MediaSettings, Settings
@@ -97,15 +98,38 @@ class KnownFace:
         pass
 
 
+RECORDS: dict[str, tuple[type, dict[str, str]]] = {
+    "tracker": (
+        TrackerOptions,
+        {"tracker": "name", "tracker_model": "model", "landmarks": "landmarks",
+         "detector": "detector"},
+    ),
+    "parser": (ParserOptions, {"parser": "name", "parser_weights": "weights"}),
+    "fit": (
+        FitOptions,
+        {"face_model": "face_model", "fit": "method", "fit_weights": "weights"},
+    ),
+    "output": (
+        OutputOptions,
+        {name: name for name in ("name", "workspace", "preset", "with_audio", "consent", "force")},
+    ),
+}  # fmt: skip
+"""Per record of `preprocess`: its type, and its fields by the names that the tests use."""
+
+
 def run(video: Path, folder: Path, **options: object) -> PreprocessReport:
-    arguments: dict[str, object] = {
-        "workspace": folder / "targets",
-        "settings": SETTINGS,
-        "parser": "geometry",
-    }
+    """Preprocess with options named as on the command line, and a detector that needs no model."""
+    given: dict[str, object] = {"workspace": folder / "targets", "parser": "geometry"}
     if "landmarks" not in options:
-        arguments["detector"] = KnownFace()
-    return preprocess(video, **(arguments | options))  # type: ignore[arg-type]
+        given["detector"] = KnownFace()
+    given |= options
+    settings, device = given.pop("settings", SETTINGS), given.pop("device", None)
+    records = {
+        record: make(**{field: given.pop(name) for name, field in fields.items() if name in given})
+        for record, (make, fields) in RECORDS.items()
+    }
+    assert not given, given
+    return preprocess(video, settings=settings, device=device, **records)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
