@@ -149,6 +149,9 @@ def scale_intrinsics(K: Tensor, factor: float) -> Tensor:
 def jitter_intrinsics(K: Tensor, x: Tensor, size_px: float) -> Tensor:
     """Camera matrix with a small zoom and shift, the augmentation of the render stage.
 
+    The zoom is about the middle of the crop, wherever the principal point is: so what is at the
+    middle moves by x[1] and x[2] alone, and nothing in the crop by x[0] / 2 more.
+
     Args:
         K: (3, 3) or (..., 3, 3) in pixels of the crop.
         x: (..., 3) draws in pixels of the crop: x[0] zooms both axes by 1 + x[0] / size_px, x[1]
@@ -159,15 +162,14 @@ def jitter_intrinsics(K: Tensor, x: Tensor, size_px: float) -> Tensor:
         (..., 3, 3).
 
     Source: Huang et al. 2023 (PIR), eq. 1; 2 u0 = 2 v0 is the side of the crop, and the same x[0]
-    serves both focal lengths.
+    serves both focal lengths. There the principal point is the middle of the crop.
     """
     zoom = 1 + x[..., 0] / size_px
-    jittered = K.expand(*x.shape[:-1], 3, 3).clone()
-    jittered[..., 0, 0] = jittered[..., 0, 0] * zoom
-    jittered[..., 1, 1] = jittered[..., 1, 1] * zoom
-    jittered[..., 0, 2] = jittered[..., 0, 2] + x[..., 1]
-    jittered[..., 1, 2] = jittered[..., 1, 2] + x[..., 2]
-    return jittered
+    change = torch.zeros(*x.shape[:-1], 3, 3, dtype=x.dtype, device=x.device)
+    change[..., 0, 0] = change[..., 1, 1] = zoom
+    change[..., :2, 2] = x[..., 1:] + (1 - zoom[..., None]) * (size_px / 2)
+    change[..., 2, 2] = 1
+    return change @ K
 
 
 def head_angles(R: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -84,3 +84,16 @@ def test_jitter_zooms_about_the_middle_and_shifts() -> None:
     assert torch.equal(jittered[0], K)
     expected = torch.tensor([[1010.0, 0, 254], [0, 1010, 259], [0, 0, 1]])
     assert torch.allclose(jittered[1], expected)
+
+
+def test_jitter_moves_the_middle_of_the_crop_by_the_shift_alone_wherever_the_face_is() -> None:
+    # A crop of 250 px at (540, 500) of 1080 x 1920, at 512: the principal point is far below it.
+    scale = 512 / 250
+    K = intrinsics(1500 * scale, 512)
+    K[:2, 2] += torch.tensor([0.0, (960 - 500) * scale])
+    seen_at = torch.tensor([[256.0, 256, 1], [0, 512, 1]])  # The middle, and a corner.
+    points = 10 * seen_at @ torch.linalg.inv(K).T
+    draws = 3 * (2 * torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) - 1)
+    moved = project(points, jitter_intrinsics(K, draws, 512)) - seen_at[:, :2]
+    assert torch.allclose(moved[:, 0], draws[:, 1:], atol=1e-3)
+    assert float(moved[:, 1].abs().max()) <= 3 + 3 / 2 + 1e-3

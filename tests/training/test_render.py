@@ -117,14 +117,22 @@ def test_planes_are_the_same_to_the_bit_whichever_frames_come_first(footage: Foo
     assert torch.equal(one.of(torch.tensor([2, 8])), other.of(torch.tensor([2, 8])))
 
 
-def test_the_camera_shifts_by_no_more_than_asked(footage: Footage) -> None:
-    settings = tiny_settings(jitter_px=8.0)
+def test_the_camera_shifts_by_no_more_than_asked_wherever_the_face_is(footage: Footage) -> None:
+    settings = tiny_settings(jitter_px=8.0, render_window=0.6)
+    # The principal point is three crops away from the crop.
+    footage.K[:2, 2] = torch.tensor([SIZE / 2, 3.5 * SIZE])
     face = FaceNetwork(settings.face, len(footage.z_id), footage.z_exp.shape[1], SIZE)
     trainer = RenderTrainer(footage, settings, face, None)
     K = trainer._jittered(500)
-    # 8 px of a 512 crop are 1 px of a 64 crop.
-    shift = (K[:, :2, 2] - footage.K[:2, 2]).abs()
-    assert 0.9 < float(shift.max()) <= 1
     zoom = K[:, 0, 0] / footage.K[0, 0]
     assert torch.allclose(zoom, K[:, 1, 1] / footage.K[1, 1])
     assert 0.9 * 8 / 512 < float((zoom - 1).abs().max()) <= 8 / 512 + 1e-5
+    # 8 px of a 512 crop are 1 px of a 64 crop; in a window they are as many texels of it.
+    middle = torch.tensor([SIZE / 2, SIZE / 2, 1]) @ torch.linalg.inv(footage.K).T
+    shift = project(middle[None], K)[:, 0] - SIZE / 2
+    assert 0.9 < float(shift.abs().max()) <= 1 + 1e-4
+    corners = trainer.windows.draw(footage.usable[torch.zeros(500, dtype=torch.int64)])
+    inside = project(middle[None], trainer.windows.intrinsics(K, corners))[:, 0]
+    expected = (SIZE / 2 - corners) * SIZE / trainer.windows.side_px
+    bound = SIZE / trainer.windows.side_px
+    assert 0.9 * bound < float((inside - expected).abs().max()) <= bound + 1e-4
