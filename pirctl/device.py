@@ -134,6 +134,19 @@ def select_device(name: str | None = None) -> torch.device:
     return device
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes convolutions in bfloat16 faster than in float32."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        # Without these instructions oneDNN emulates bfloat16, slower than float32.
+        abilities = torch.cpu.get_capabilities()
+        return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+    return False
+
+
 def physical_bytes() -> int | None:
     """Memory of this machine; None where the system does not say."""
     try:

@@ -21,9 +21,9 @@ from pirctl.face.draw import Image, contact_sheet, draw_text, fit_into_square, w
 from pirctl.face.model import FaceModel
 from pirctl.face.shade import draw_surface
 from pirctl.networks.inference import default_precision, prepare_inference
+from pirctl.networks.pictures import to_bytes
 from pirctl.perform.loading import load_face_stage, load_target_model
 from pirctl.perform.own import OwnExpressions
-from pirctl.perform.painter import to_bytes
 from pirctl.perform.poses import Poses, choose_section, poses_of, rest_expression
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.target import Target

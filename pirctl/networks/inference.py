@@ -1,7 +1,8 @@
 """Making trained picture networks ready for use: gains folded, weights cast, channels-last.
 
-What is cast is what costs: convolutions and the decoder's matrix products. Styles, the planes'
-skip image, compositing and the final picture stay float32.
+What is cast is what costs: convolutions, the decoder's matrix products, and the weighted sum of its
+colours along a ray. Styles, the planes' skip image, rays, depths, densities, the samples' weights
+and the final picture stay float32.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
+from pirctl.device import has_bfloat16
 from pirctl.networks.layers import EqualConv, EqualLinear, ModulatedConv
 from pirctl.networks.volume import Decoder
 
@@ -51,12 +53,4 @@ def prepare_inference(network: Network, device: torch.device, precision: Precisi
 
 def default_precision(device: torch.device) -> Precision:
     """Return bfloat16 where the device computes it natively, float32 elsewhere."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        # Without these instructions oneDNN emulates bfloat16, slower than float32.
-        abilities = torch.cpu.get_capabilities()
-        native = bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
-    else:
-        native = False
-    return "bfloat16" if native else "float32"
+    return "bfloat16" if has_bfloat16(device) else "float32"

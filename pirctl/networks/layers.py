@@ -26,7 +26,7 @@ on 1000 frames: half the error of the feature image after 150 steps."""
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[None]:
-    """Leave autocast: styles, skips and compositing are cheap and need float32."""
+    """Leave autocast: styles, skips, rays and weights are cheap and need what is given, float32."""
     return torch.autocast(like.device.type, enabled=False)
 
 

@@ -125,7 +125,7 @@ def sample_weights(density: Tensor, depths: Tensor) -> Tensor:
 
 
 def lookup_grid(planes: Tensor, points: Tensor) -> Tensor:
-    """Sum the three planes' features at points: (B, M, C).
+    """Sum the three planes' features at points: (B, M, C), in the planes' type.
 
     Args:
         planes: (B, 3, C, S, S).
@@ -277,7 +277,8 @@ class VolumeRenderer(nn.Module):
                 )
             colour = torch.cat([colour, fine_colour], dim=2)
         with full_precision(planes):
-            # Weights go back to the order of the colours: moving C times fewer numbers.
+            # Weights go back to the order of the colours: moving C times fewer numbers. They are
+            # made in float32, and sum the colours in the colours' type.
             image = (weights.to(colour.dtype)[:, :, None] @ colour)[:, :, 0].float()
             return (image * 2 - 1).transpose(1, 2).reshape(len(image), -1, size, size)
 

@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pirctl.media import Crop
+from pirctl.networks.pictures import to_levels
 from pirctl.tensors import check_shape
-
-
-def to_network(frames: Tensor) -> Tensor:
-    """Turn uint8 frames (B, H, W, 3) into float32 (B, 3, H, W) in [-1, 1]."""
-    return frames.permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
 def composite(frames: Tensor, prediction: Tensor, masks: Tensor) -> Tensor:
@@ -31,9 +27,8 @@ def composite(frames: Tensor, prediction: Tensor, masks: Tensor) -> Tensor:
     check_shape("prediction", prediction, batch, 3, height, width)
     check_shape("masks", masks, batch, height, width)
     original = frames.float()
-    painted = prediction.float().clamp(-1, 1).add(1).mul(127.5).permute(0, 2, 3, 1)
     weight = masks.float().unsqueeze(-1)
-    blended = torch.lerp(original, painted, weight).round().to(torch.uint8)
+    blended = torch.lerp(original, to_levels(prediction), weight).round().to(torch.uint8)
     return torch.where(weight > 0, blended, frames)
 
 

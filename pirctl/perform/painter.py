@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pirctl.perform.composite import composite, to_network
+from pirctl.networks.pictures import hide, to_bytes, to_network
+from pirctl.perform.composite import composite
 from pirctl.perform.poses import poses_of
 from pirctl.target import Track
 
@@ -111,14 +112,14 @@ class Painter:
         masks = self.masks(numbers) if masks is None else masks
         pixels, weights = self._upload(frames), self._upload(masks)
         feature = self._feature(numbers, z_exp)
-        painted = self.renderer(hide(to_network(pixels), weights), feature)
+        painted = self.renderer(hide(to_network(pixels), weights.unsqueeze(1)), feature)
         return _download(composite(pixels, painted, weights))
 
     @torch.inference_mode()
     def pictures(self, numbers: Sequence[int], frames: ByteArray, z_exp: FloatArray) -> Pictures:
         """Repaint a batch and keep the steps on the way; arguments as for `paint`."""
         pixels, weights = self._upload(frames), self._upload(self.masks(numbers))
-        masked = hide(to_network(pixels), weights)
+        masked = hide(to_network(pixels), weights.unsqueeze(1))
         feature = self._feature(numbers, z_exp)
         poses = poses_of(self.track, numbers, self.device)
         native = self.face.feature_image(
@@ -140,26 +141,6 @@ class Painter:
 
     def _upload(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-
-def hide(images: Tensor, masks: Tensor) -> Tensor:
-    """Blank the region to be painted: I_M = image (1 - m) - m.
-
-    Args:
-        images: (B, 3, H, W) in [-1, 1].
-        masks: (B, H, W) in [0, 1].
-
-    Returns:
-        (B, 3, H, W), -1 where the mask is 1.
-    """
-    weight = masks.unsqueeze(1)
-    return images * (1 - weight) - weight
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in [-1, 1] as uint8 (B, H, W, 3)."""
-    scaled = images.float().clamp(-1, 1).add(1).mul(127.5).round()
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _download(images: Tensor) -> ByteArray:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.networks.pictures import hide
 from pirctl.settings import Settings
 from pirctl.training.footage import Footage
-from pirctl.training.losses import fill_outside, mouth_weight, photometric, shrink
+from pirctl.training.losses import mouth_weight, photometric, shrink
 from pirctl.training.precision import autocast
 from pirctl.training.preview import grid
 from pirctl.training.statistics import coefficient_statistics
@@ -79,13 +80,13 @@ class FaceTrainer:
         if loss.small_picture:
             term = photometric(
                 feature[:, :3],
-                shrink(fill_outside(truth, head), feature.shape[-1]),
+                shrink(hide(truth, 1 - head), feature.shape[-1]),
                 shrink(weight, feature.shape[-1]),
             )
             terms["small picture"] = loss.small_picture * term
         if loss.perceptual and self.perceptual is not None:
             with autocast(self.settings.train, footage.device):
-                term = self.perceptual(image, fill_outside(truth, head))
+                term = self.perceptual(image, hide(truth, 1 - head))
             terms["perceptual"] = loss.perceptual * term
         yield Phase(optimiser="face", terms=terms, clip=_CLIP)
 
@@ -100,7 +101,7 @@ class FaceTrainer:
         head = self.footage.map("head", numbers)
         with autocast(self.settings.train, self.footage.device):
             _, image = averaged["face"](*_inputs(self.footage, numbers))
-        truth = fill_outside(self.footage.pictures(numbers), head)
+        truth = hide(self.footage.pictures(numbers), 1 - head)
         return grid([list(truth), list(image)])
 
 

@@ -21,6 +21,7 @@ from pirctl.face.landmarks import LIPS_OUTER
 from pirctl.face.masks import MaskPainter, head_mask
 from pirctl.face.model import FaceModel
 from pirctl.media import read_frames
+from pirctl.networks.pictures import to_network
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import MaskSettings, Settings
 from pirctl.target import Target, TargetAbout, Track
@@ -62,8 +63,7 @@ class Footage:
 
     def pictures(self, numbers: Tensor) -> Tensor:
         """Frames (B, 3, H, W) in [-1, 1], float32, channels last, on `device`."""
-        chosen = self.frames[numbers.to(self.frames.device)].to(self.device)
-        return chosen.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        return to_network(self.frames[numbers.to(self.frames.device)].to(self.device))
 
     def map(self, name: str, numbers: Tensor) -> Tensor:
         """One of the maps, (B, 1, H, W) in [0, 1], float32, on `device`."""

@@ -15,18 +15,6 @@ from pirctl.compat import basicsr_gan_loss
 from pirctl.tensors import check_shape
 
 
-def fill_outside(images: Tensor, mask: Tensor) -> Tensor:
-    """Keep the image inside the mask and put -1 outside.
-
-    Empty space renders to -1, so -1 is what the implicit face shows where there is no head.
-
-    Args:
-        images: (B, 3, H, W) in [-1, 1].
-        mask: (B, 1, H, W) in [0, 1].
-    """
-    return images * mask - (1 - mask)
-
-
 def photometric(prediction: Tensor, truth: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean squared pixel error, weighted.
 

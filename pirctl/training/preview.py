@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from pirctl.files import atomic_file
+from pirctl.networks.pictures import to_bytes
 
 Picture = npt.NDArray[np.uint8]
 
@@ -21,8 +22,7 @@ _MARGIN = 8
 
 def to_picture(image: Tensor) -> Picture:
     """An image (3, H, W) in [-1, 1] as uint8 (H, W, 3)."""
-    scaled = image.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte()
-    return np.ascontiguousarray(scaled.permute(1, 2, 0).cpu().numpy())
+    return np.ascontiguousarray(to_bytes(image.detach()).cpu().numpy())
 
 
 def grid(rows: Sequence[Sequence[Tensor]]) -> Picture:

@@ -27,6 +27,7 @@ from pirctl.face.camera import jitter_intrinsics, scale_intrinsics
 from pirctl.networks.discriminator import MultiscaleDiscriminator
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.networks.pictures import hide
 from pirctl.networks.renderer import Renderer
 from pirctl.settings import Settings
 from pirctl.training.face import preview_numbers
@@ -34,7 +35,6 @@ from pirctl.training.footage import Footage
 from pirctl.training.losses import (
     Adversarial,
     feature_matching,
-    fill_outside,
     mouth_weight,
     photometric,
 )
@@ -150,7 +150,7 @@ class RenderTrainer:
         self.whole.load_state_dict(averaged["renderer"].state_dict())
         K = self.footage.K.expand(len(numbers), 3, 3)
         image = self._paint(self.whole, numbers, truth, mask, K)
-        return grid([list(truth), list(fill_outside(truth, 1 - mask)), list(image)])
+        return grid([list(truth), list(hide(truth, mask)), list(image)])
 
     def _paint(
         self, renderer: Renderer, numbers: Tensor, truth: Tensor, mask: Tensor, K: Tensor
@@ -173,7 +173,7 @@ class RenderTrainer:
                 planes=self.planes.of(numbers),
             )
         with autocast(self.settings.train, footage.device):
-            prediction = renderer(fill_outside(truth, 1 - mask), feature)
+            prediction = renderer(hide(truth, mask), feature)
         return torch.lerp(truth, prediction.float(), mask)
 
     def _jittered(self, batch: int) -> Tensor:

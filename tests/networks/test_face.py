@@ -99,6 +99,19 @@ def test_prepared_for_inference_it_shows_the_same(precision: str, batch: int) ->
     assert psnr(found_picture, picture) > (40 if precision == "bfloat16" else 100)
 
 
+def test_in_bfloat16_the_planes_and_densities_stay_float32_and_the_colours_do_not() -> None:
+    face, (z_id, z_exp, R, t, K) = make_face(), make_inputs(1)
+    prepared = prepare_inference(face, torch.device("cpu"), "bfloat16")
+    made: list[tuple[torch.Tensor, torch.Tensor]] = []
+    prepared.volume.decoder.register_forward_hook(lambda *call: made.append(call[2]))
+    with torch.no_grad():
+        planes = prepared.planes(z_id, z_exp)
+        prepared.feature_image(z_id, z_exp, R, t, K, planes=planes)
+    assert planes.dtype == torch.float32
+    assert {density.dtype for density, _ in made} == {torch.float32}
+    assert {colour.dtype for _, colour in made} == {torch.bfloat16}
+
+
 @pytest.mark.slow
 def test_paper_size_runs_once() -> None:
     face = FaceNetwork(FaceSettings(), 80, 64, 512)

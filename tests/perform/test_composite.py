@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from pirctl.media import Crop
-from pirctl.perform.composite import composite, paste_into_shot, to_network
+from pirctl.networks.pictures import to_network
+from pirctl.perform.composite import composite, paste_into_shot
 
 
 def _frames(count: int, size: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from pirctl.face.landmarks import LIPS_INNER, LIPS_OUTER
 from pirctl.face.model import FaceModel
 from pirctl.media.sound import read_sound, write_sound
 from pirctl.media.video import VideoWriter
+from pirctl.networks.pictures import to_network
 from pirctl.perform.actor import Actor
 from pirctl.perform.own import OwnExpressions
 from pirctl.perform.painter import Painter
@@ -69,7 +70,7 @@ class DrawingFace:
         vertices = self.model.vertices(z_id, z_exp)
         landmarks = project(transform(R, t, vertices), K).numpy()
         images = np.stack([draw(points) for points in landmarks])
-        return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return to_network(torch.from_numpy(images))
 
     def upsample(self, feature_image):
         return feature_image

@@ -8,17 +8,9 @@ import torch
 from pirctl.training.losses import (
     Adversarial,
     feature_matching,
-    fill_outside,
     mouth_weight,
     photometric,
 )
-
-
-def test_outside_the_mask_the_image_is_minus_one() -> None:
-    mask = torch.tensor([[[[1.0, 0.0]]]])
-    filled = fill_outside(torch.full((1, 3, 1, 2), 0.5), mask)
-    assert filled[..., 0].eq(0.5).all()
-    assert filled[..., 1].eq(-1).all()
 
 
 def test_the_photometric_error_counts_only_where_there_is_weight() -> None:
