@@ -1,7 +1,7 @@
 """Presets into settings, and settings into plain values.
 
 Strict: whatever is wrong in a preset or a `--set` comes in one message, each with its dotted path
-(`pirctl.strict`).
+(`pirctl.settings.strict`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 from pirctl.device import select_device
 from pirctl.errors import PirctlError, SettingsError
 from pirctl.settings import DEFAULT_PRESET, Settings
-from pirctl.strict import build, read_yaml, shown, told
+from pirctl.settings.strict import build, read_yaml, shown, told
 
 _GPU_PRESET, _GPU_GB = "paper", 16
 _CPU_PRESET = "tiny"

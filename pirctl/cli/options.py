@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pirctl.choices import LipTrackerName, TrackerName
 from pirctl.cli.output import print_message
+from pirctl.settings.choices import LipTrackerName, TrackerName
 
 if TYPE_CHECKING:
     from pirctl.target import Target

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pirctl.choices import FaceModelName, FitName, ParserName
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.errors import TargetError
 from pirctl.settings import DEFAULT_PRESET
+from pirctl.settings.choices import FaceModelName, FitName, ParserName
 
 if TYPE_CHECKING:
     from pirctl.prepare.preprocess import PreprocessReport

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pirctl.choices import Picture, Pose, UpperFace
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
+from pirctl.settings.choices import Picture, Pose, UpperFace
 
 if TYPE_CHECKING:
     from pirctl.dub.reenact import ReenactReport

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pirctl.choices import StageName
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
 from pirctl.settings import DEFAULT_PRESET
+from pirctl.settings.choices import StageName
 
 
 def train(

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.choices import Pose, UpperFace
 from pirctl.dub.curves import Curves
 from pirctl.errors import SettingsError
 from pirctl.face.model import ARKIT_SET, find_axis
@@ -25,6 +24,7 @@ from pirctl.face.solve import DEVIATIONS
 from pirctl.perform.expression import mouth_axes
 from pirctl.perform.own import OwnExpressions
 from pirctl.settings import MaskSettings
+from pirctl.settings.choices import Pose, UpperFace
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 

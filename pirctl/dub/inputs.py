@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pirctl.choices import Picture
 from pirctl.dub.drive import DrivingVideo, check_driving
 from pirctl.dub.shot import check_source
 from pirctl.errors import DecodeError, MediaError
 from pirctl.files import check_writable
 from pirctl.media import check_video_name, probe, sound_duration_s
+from pirctl.settings.choices import Picture
 from pirctl.target import Target
 
 Speech = Path | DrivingVideo

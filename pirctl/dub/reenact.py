@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.choices import Picture
 from pirctl.dub.controls import (
     Controls,
     ExpressionEditor,
@@ -49,6 +48,7 @@ from pirctl.perform.poses import choose_section
 from pirctl.perform.stream import QUEUE_BATCHES, PaintedFrame, Stopwatch, paint_stream
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import STAGES
+from pirctl.settings.choices import Picture
 from pirctl.target import Target, TargetAbout
 
 FloatArray = NDArray[np.float32]

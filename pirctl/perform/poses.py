@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pirctl.choices import Pose
 from pirctl.face.landmarks import mouth_opening
 from pirctl.perform.footage import Section
+from pirctl.settings.choices import Pose
 from pirctl.target import Track
 from pirctl.tensors import check_shape
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pirctl.choices import FaceModelName, FitName, ParserName, TrackerName
 from pirctl.face.track import FaceDetector
+from pirctl.settings.choices import FaceModelName, FitName, ParserName, TrackerName
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from pirctl import __version__, config
 from pirctl.errors import CheckpointError, PirctlError
 from pirctl.files import atomic_folder
 from pirctl.settings import Settings
-from pirctl.strict import build, read_yaml
+from pirctl.settings.strict import build, read_yaml
 from pirctl.target.folder import TargetAbout
 
 FORMAT = 1

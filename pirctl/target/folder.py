@@ -26,7 +26,7 @@ from safetensors.numpy import save
 from pirctl.errors import TargetError
 from pirctl.files import atomic_file
 from pirctl.settings import STAGES
-from pirctl.strict import build, read_yaml, told
+from pirctl.settings.strict import build, read_yaml, told
 from pirctl.tensors import check_shape
 
 FORMAT = 1

@@ -17,7 +17,7 @@ from pirctl.errors import (
     WeightsMissing,
 )
 from pirctl.progress import OnProgress, ignore_progress
-from pirctl.strict import build, read_yaml, told
+from pirctl.settings.strict import build, read_yaml, told
 from pirctl.weights import entry as weights
 from pirctl.weights import hub
 from pirctl.weights.entry import WeightsEntry, WeightsState
