@@ -1,12 +1,14 @@
 """Writing whole files and folders: under a temporary name beside the goal, renamed when finished.
 
 A killed run leaves nothing that looks finished. What a user can cause (no such folder, no right
-to write, a full disk) becomes a PirctlError; this module knows no formats.
+to write, a full disk) becomes a PirctlError; this module knows no formats. Files are told apart by
+their hash.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -15,8 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pirctl.errors import PirctlError
+from pirctl.progress import OnProgress, Progress, ignore_progress
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_BYTES = 1 << 20
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -173,3 +177,14 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             _remove(old)
         else:
             temporary.rename(path)
+
+
+def file_hash(path: Path, step: str = "checking", on_progress: OnProgress = ignore_progress) -> str:
+    """SHA-256 of a file, in hexadecimal digits; `step` names the work in the reports."""
+    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+            done += len(block)
+            on_progress(Progress(step=step, done=done, total=total, unit="bytes"))
+    return digest.hexdigest()

@@ -1,8 +1,11 @@
-"""How long work reports how far it is. The libraries call; only the command line draws."""
+"""How work reports how far it is and how long it took. Only the command line draws."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -32,3 +35,24 @@ OnProgress = Callable[[Progress], None]
 
 def ignore_progress(report: Progress) -> None:
     """Swallow a report: the default where nobody watches."""
+
+
+class Stopwatch:
+    """Seconds spent per part of a job, as seen from the thread that asks."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add the time spent in the block to a part."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - start
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds per part, in the order in which the parts first ended."""
+        return dict(self._seconds)

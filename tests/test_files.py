@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
 from pirctl.errors import PirctlError
-from pirctl.files import atomic_file, atomic_folder, check_writable
+from pirctl.files import atomic_file, atomic_folder, check_writable, file_hash
+from pirctl.progress import Progress
 
 
 def left_in(folder: Path) -> list[str]:
@@ -97,3 +99,12 @@ def test_a_folder_without_permission_is_said_in_words(tmp_path: Path) -> None:
     locked.mkdir(mode=0o500)
     with pytest.raises(PirctlError, match="permission"):
         check_writable(locked / "a")
+
+
+def test_the_hash_is_of_the_whole_file_and_progress_ends_at_its_size(tmp_path: Path) -> None:
+    path, reports = tmp_path / "a.bin", list[Progress]()
+    path.write_bytes(bytes(3 << 20) + b"end")
+    found = file_hash(path, "checking a", reports.append)
+    assert found == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert {(report.step, report.total) for report in reports} == {("checking a", (3 << 20) + 3)}
+    assert [report.done >> 20 for report in reports] == [1, 2, 3, 3]

@@ -24,7 +24,7 @@ from pirctl.bench.workload import IDENTITY_WIDTH, Ceiling, PictureNetworks, spee
 from pirctl.device import peak_bytes
 from pirctl.media import VideoWriter, read_frames
 from pirctl.networks.inference import Precision, default_precision
-from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.progress import OnProgress, Progress, Stopwatch, ignore_progress
 from pirctl.settings import MediaSettings, Settings
 from pirctl.speech.encoder import SpeechEncoder
 
@@ -237,18 +237,19 @@ def _time_video(media: MediaSettings) -> list[PartReport]:
     frames = [np.roll(base, 2 * i, axis=1) for i in range(_VIDEO_FRAMES)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.mp4"
-        start = time.perf_counter()
-        with VideoWriter(path, size, size, rate, quality="delivery") as writer:
+        watch = Stopwatch()
+        with (
+            watch.part("encode"),
+            VideoWriter(path, size, size, rate, quality="delivery") as writer,
+        ):
             for frame in frames:
                 writer.write(frame)
-        encoding = time.perf_counter() - start
-        start = time.perf_counter()
-        count = sum(1 for _ in read_frames(path))
-        decoding = time.perf_counter() - start
+        with watch.part("decode"):
+            count = sum(1 for _ in read_frames(path))
     assert count == _VIDEO_FRAMES
     return [
-        PartReport(name="decode", ms=1000 * decoding / _VIDEO_FRAMES),
-        PartReport(name="encode", ms=1000 * encoding / _VIDEO_FRAMES),
+        PartReport(name=name, ms=1000 * watch.seconds[name] / _VIDEO_FRAMES)
+        for name in ("decode", "encode")
     ]
 
 

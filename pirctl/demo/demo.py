@@ -28,7 +28,7 @@ from pirctl.files import atomic_file, check_writable
 from pirctl.perform.actor import load_actor
 from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.preprocess import preprocess
-from pirctl.progress import OnProgress, ignore_progress
+from pirctl.progress import OnProgress, Stopwatch, ignore_progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
 from pirctl.training.stages import run
@@ -153,7 +153,7 @@ def demo(
         folder=folder,
         preset=preset,
         clip_s=seconds,
-        steps=tuple(diary.steps),
+        steps=diary.steps,
         seconds=time.perf_counter() - start,
         peak_memory_bytes=peak_bytes(with_children=True),
         video=video,
@@ -172,14 +172,21 @@ class _Diary:
     """Times the steps."""
 
     def __init__(self) -> None:
-        self.steps: list[DemoStep] = []
+        self._watch = Stopwatch()
+        self._notes: dict[str, _Note] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[_Note]:
-        note, start = _Note(), time.perf_counter()
-        yield note
-        seconds = time.perf_counter() - start
-        self.steps.append(DemoStep(name=name, seconds=seconds, reused=note.reused))
+        note = self._notes[name] = _Note()
+        with self._watch.part(name):
+            yield note
+
+    @property
+    def steps(self) -> tuple[DemoStep, ...]:
+        return tuple(
+            DemoStep(name=name, seconds=seconds, reused=self._notes[name].reused)
+            for name, seconds in self._watch.seconds.items()
+        )
 
 
 def _speaker(

@@ -45,8 +45,8 @@ from pirctl.perform.actor import Actor, load_actor
 from pirctl.perform.footage import Section, read_section
 from pirctl.perform.loading import check_trained
 from pirctl.perform.poses import choose_section
-from pirctl.perform.stream import QUEUE_BATCHES, PaintedFrame, Stopwatch, paint_stream
-from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.perform.stream import QUEUE_BATCHES, PaintedFrame, paint_stream
+from pirctl.progress import OnProgress, Progress, Stopwatch, ignore_progress
 from pirctl.settings import STAGES
 from pirctl.settings.choices import Picture
 from pirctl.target import Target, TargetAbout

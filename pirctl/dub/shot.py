@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pirctl.errors import TargetError
+from pirctl.files import file_hash
 from pirctl.media import Crop, read_frames
 from pirctl.media.background import prefetch
 from pirctl.perform.composite import paste_into_shot
@@ -38,9 +38,7 @@ def check_source(target: Target) -> None:
     state = source.stat()
     if (state.st_size, state.st_mtime_ns) == (about.source_bytes, about.source_mtime_ns):
         return  # Hashing an hour of video takes a while.
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != about.source_sha256:
+    if file_hash(source) != about.source_sha256:
         raise TargetError(
             f"{source}: not the video that target {target.name!r} was made from", hint=hint
         )

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.face.draw import contact_sheet, draw_text, fit_into_square, write_image
-from pirctl.media import read_frames
 from pirctl.perform.actor import Actor
+from pirctl.perform.footage import frame_at
 from pirctl.perform.poses import drive
 
 ByteArray = NDArray[np.uint8]
@@ -37,7 +37,7 @@ def evaluation_sheet(
     speech = np.concatenate(list(expressions))[:total]
     offsets = np.unique(np.linspace(0, len(speech) - 1, _COLUMNS + 2).round().astype(int)[1:-1])
     numbers = [first + int(offset) for offset in offsets]
-    truths = np.stack([_frame(actor, number) for number in numbers])
+    truths = np.stack([frame_at(actor.target.frames_path, number) for number in numbers])
     z_exp = drive(actor.track.z_exp[numbers], speech[offsets], actor.mouth_axes)
     shown = actor.painter.pictures(numbers, truths, z_exp)
     masks = actor.painter.masks(numbers)
@@ -70,7 +70,3 @@ def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:
     left = int(np.clip((columns.min() + columns.max()) // 2 - side // 2, 0, width - side))
     part = image[top : top + side, left : left + side]
     return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _frame(actor: Actor, number: int) -> ByteArray:
-    return next(read_frames(actor.target.frames_path, start_frame=number, frames=1))

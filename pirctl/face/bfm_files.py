@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pirctl.errors import WeightsCorrupt, WeightsError, WeightsMissing
 from pirctl.face.matlab import HDF5, variable_names
+from pirctl.files import file_hash
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.weights import catalog
-from pirctl.weights.entry import WeightsEntry, file_hash
+from pirctl.weights.entry import WeightsEntry
 from pirctl.weights.pull import pull
 
 _log = logging.getLogger(__name__)

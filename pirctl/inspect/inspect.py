@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pirctl.errors import TargetError
 from pirctl.face.camera import head_angles, project, transform
 from pirctl.face.draw import (
     GREEN,
@@ -32,7 +31,8 @@ from pirctl.face.draw import (
 from pirctl.face.landmarks import MESH_POINTS, eye_distance, mouth_opening
 from pirctl.face.masks import MaskPainter
 from pirctl.face.model import FaceModel
-from pirctl.media import probe, read_frames
+from pirctl.media import probe
+from pirctl.perform.footage import frame_at
 from pirctl.perform.loading import load_target_model
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import MaskSettings, Settings
@@ -161,26 +161,13 @@ class _Drawer:
 
     def parsing(self, number: int, frame: Image) -> Image:
         """The label map."""
-        labels = next(
-            read_frames(self._target.parsing_path, start_frame=number, frames=1, gray=True), None
-        )
-        if labels is None:
-            raise TargetError(
-                f"{self._target.parsing_path} has no frame {number}",
-                hint="pirctl preprocess VIDEO --force",
-            )
+        labels = frame_at(self._target.parsing_path, number, gray=True)
         return draw_label_colours(frame, labels)
 
     def _frame(self, number: int) -> Image:
         """A frame of the target; kept, for the sheets show the same few."""
         if number not in self._kept:
-            path = self._target.frames_path
-            frame = next(read_frames(path, start_frame=number, frames=1), None)
-            if frame is None:
-                raise TargetError(
-                    f"{path} has no frame {number}", hint="pirctl preprocess VIDEO --force"
-                )
-            self._kept[number] = frame
+            self._kept[number] = frame_at(self._target.frames_path, number)
         return self._kept[number]
 
     def _caption(self, number: int, share: npt.NDArray[np.float32]) -> str:

@@ -42,6 +42,18 @@ class Section:
     is_loop: bool = False
 
 
+def frame_at(path: Path, number: int, *, gray: bool = False) -> Frame:
+    """Read one frame of a target's video, (H, W, 3) uint8, or (H, W) of its labels with `gray`.
+
+    Raises:
+        TargetError: the video has no such frame.
+    """
+    frame = next(read_frames(path, start_frame=number, frames=1, gray=gray), None)
+    if frame is None:
+        raise TargetError(f"{path} has no frame {number}", hint="pirctl preprocess VIDEO --force")
+    return frame
+
+
 def read_section(
     path: Path, section: Section, count: int, *, reader: Reader = read_frames
 ) -> Generator[tuple[int, Frame], None, None]:

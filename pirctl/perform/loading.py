@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from pirctl.errors import CheckpointError, TargetError
 from pirctl.face.model import FaceModel, load_face_model
+from pirctl.files import file_hash
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.renderer import Renderer
@@ -184,12 +184,7 @@ def is_stale(target: Target, about: CheckpointAbout) -> bool:
 def face_stage_digest(target: Target) -> str:
     """Hash of the face stage's weights, by which the render stage knows it again; "" without."""
     path = target.stage_folder("face") / "checkpoint" / "weights.safetensors"
-    return _file_digest(path) if path.is_file() else ""
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(path) if path.is_file() else ""
 
 
 def _open(target: Target, stage: str) -> Checkpoint:

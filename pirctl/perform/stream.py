@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from pirctl.media.background import prefetch
 from pirctl.perform.painter import Painter
 from pirctl.perform.poses import drive
+from pirctl.progress import Stopwatch
 
 T = TypeVar("T")
 ByteArray = NDArray[np.uint8]
@@ -26,27 +25,6 @@ Edit = Callable[[FloatArray], FloatArray]
 
 QUEUE_BATCHES = 2
 """Batches decoded ahead of the networks, and painted ahead of the encoder."""
-
-
-class Stopwatch:
-    """Seconds spent per part of a job, as seen from the thread that asks."""
-
-    def __init__(self) -> None:
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Add the time spent in the block to a part."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[name] += time.perf_counter() - start
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Seconds per part, in the order in which the parts first ended."""
-        return dict(self._seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def mesh_points(work: Work, cropped: FloatArray, valid: npt.NDArray[np.bool_]) -
         return cropped
     if work.previous.has("fit"):
         return work.previous.target.track().landmarks
-    with work.step("fitting"):
+    with work.watch.part("fitting"):
         settings = work.settings
         return dense_landmarks(
             cropped,
@@ -76,7 +76,7 @@ def fit_track(
     if work.previous.has("fit"):
         return work.previous.target.track()
     settings = work.settings
-    with work.step("fitting"):
+    with work.watch.part("fitting"):
         if work.regressor is None or made is None:
             fit = fit_clip(
                 cropped,

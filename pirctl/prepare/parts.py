@@ -57,12 +57,12 @@ def make_parts(
     work.crops.append(_crop(work, tracked))
     cropped = crop_from_source(tracked.points, work.crop.rounded(), size_px)
     mesh = mesh_points(work, cropped, tracked.valid)
-    with work.step("frames and parsing"):
+    with work.watch.part("frames and parsing"):
         frames = _write_pictures(work, made, mesh, labeller)
     cropped, mesh, valid = (exactly_rows(each, frames) for each in (cropped, mesh, tracked.valid))
     valid[len(tracked.valid) :] = False
     if with_audio:
-        with work.step("sound"):
+        with work.watch.part("sound"):
             _write_sound(work, made, frames)
     track = fit_track(work, cropped, mesh, valid, made)
     made.write_track(track)
@@ -100,7 +100,7 @@ def _landmarks(work: Work, points: Landmarks | FaceDetector) -> Landmarks:
         # A few rows more than the picture may have; the pictures' number is known after reading.
         found = resample_landmarks(points, work.rate, int(duration_s * work.rate) + 2)
     else:
-        with work.step("tracking"):
+        with work.watch.part("tracking"):
             found = _track(work, points)
     if not found.valid.any():
         raise FaceNotFound(

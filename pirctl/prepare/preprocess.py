@@ -19,7 +19,7 @@ from pirctl.face.landmark_file import Landmarks, check_landmarks
 from pirctl.face.landmarks import SPARSE_COUNTS, eye_distance
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.face.track import FaceDetector
-from pirctl.files import atomic_folder, check_writable
+from pirctl.files import atomic_folder, check_writable, file_hash
 from pirctl.media import MediaInfo, expected_frames, probe
 from pirctl.prepare.observers import (
     choose_parser,
@@ -28,7 +28,7 @@ from pirctl.prepare.observers import (
 )
 from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.parts import make_parts
-from pirctl.prepare.reuse import PointSource, Previous, Source, file_digest, part_digests
+from pirctl.prepare.reuse import PointSource, Previous, Source, part_digests
 from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
@@ -127,7 +127,7 @@ def preprocess(
     info = _checked(video, settings.media.frame_rate, with_audio=output.with_audio)
     model = load_face_model(fit.face_model)
     regressor = _choose_regressor(fit, model, device)
-    source = Source(video=video, info=info, sha256=file_digest(video, on_progress))
+    source = Source(video=video, info=info, sha256=file_hash(video, on_progress=on_progress))
     with open_points(tracker, device) as points:
         seen = _seen(points, tracker.landmarks, info)
         labeller = choose_parser(parser, device)
@@ -165,7 +165,7 @@ def preprocess(
             )
             made.write_about(about)
             previous.keep_stages(made)
-    report = _report(target, frames, track, work.seconds, previous.reusable)
+    report = _report(target, frames, track, work.watch.seconds, previous.reusable)
     return replace(report, damage=" ".join(work.damage))
 
 

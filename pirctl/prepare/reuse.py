@@ -15,8 +15,8 @@ from pathlib import Path
 from pirctl.errors import TargetError
 from pirctl.face.model import FaceModel
 from pirctl.face.parsing import Parser
+from pirctl.files import file_hash
 from pirctl.media import MediaInfo
-from pirctl.progress import OnProgress, Progress
 from pirctl.settings import Settings
 from pirctl.target import Target, TargetAbout
 
@@ -125,7 +125,7 @@ def part_digests(
     media, fit = settings.media, [asdict(settings.fit), model.version]
     if method != "landmarks":
         fit.append(method)
-    points = hashlib.sha256(seen.file.read_bytes()).hexdigest() if seen.file else ""
+    points = file_hash(seen.file) if seen.file else ""
     track = _digest(source.sha256, seen.name, points, media.frame_rate)
     frames = _digest(track, media.size_px, media.crop_margin)
     parts = {
@@ -141,19 +141,6 @@ def part_digests(
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def file_digest(path: Path, on_progress: OnProgress) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    total, done, digest = path.stat().st_size, 0, hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
-            done += len(block)
-            on_progress(
-                Progress(step="checking", done=done >> 20, total=total >> 20, unit="megabytes")
-            )
-    return digest.hexdigest()
 
 
 def link(old: str | Path, new: str | Path) -> None:

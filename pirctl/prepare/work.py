@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -17,7 +15,7 @@ from pirctl.face.deep3d import Deep3dNetwork
 from pirctl.face.model import FaceModel
 from pirctl.media import Crop, expected_frames, read_frames
 from pirctl.prepare.reuse import Previous, Source
-from pirctl.progress import OnProgress
+from pirctl.progress import OnProgress, Stopwatch
 from pirctl.settings import Settings
 
 CUT_OFF_FRAMES = 2
@@ -34,7 +32,7 @@ class Work:
     previous: Previous
     report: OnProgress
     regressor: Deep3dNetwork | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    watch: Stopwatch = field(default_factory=Stopwatch)
     crops: list[Crop] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
@@ -71,10 +69,3 @@ class Work:
                 hint="copy it again, or keep what is whole: ffmpeg -i VIDEO -t SECONDS good.mp4",
             )
         self.damage[:] = [f"{video} is damaged, look at its pictures: {said.splitlines()[-1]}"]
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Measure a step."""
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -7,7 +7,6 @@ network (`pull` does) and does not know which files there are (`catalog` does).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,10 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
-from pirctl.files import atomic_file, check_writable
-from pirctl.progress import OnProgress, Progress, ignore_progress
-
-_CHUNK_BYTES = 1 << 20
+from pirctl.files import atomic_file, check_writable, file_hash
+from pirctl.progress import OnProgress, ignore_progress
 
 
 class WeightsState(StrEnum):
@@ -111,17 +108,6 @@ class WeightsEntry:
         if self.obtain == "manual":
             return f"pirctl models import {self.name} FILE, with the file that was meant"
         return f"pirctl models pull {self.name} --force"
-
-
-def file_hash(path: Path, step: str = "checking", on_progress: OnProgress = ignore_progress) -> str:
-    """SHA-256 of a file, in hexadecimal digits; `step` names the work in the reports."""
-    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            done += len(chunk)
-            on_progress(Progress(step=step, done=done, total=total, unit="bytes"))
-    return digest.hexdigest()
 
 
 def mismatch(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
-from pirctl.files import check_writable
+from pirctl.files import check_writable, file_hash
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.weights import entry as weights
 from pirctl.weights.entry import WeightsEntry, mismatch
@@ -277,7 +277,7 @@ def _has_its_hash(path: Path) -> bool:
     name = path.resolve().name
     # Large files are named by their SHA-256, small ones as git names its blobs.
     if _is_hash(name, 64):
-        return weights.file_hash(path) == name
+        return file_hash(path) == name
     if not _is_hash(name, 40):
         return True  # A cache without links, as on Windows: nothing to compare with.
     content = path.read_bytes()

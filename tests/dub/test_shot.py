@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pirctl.dub import shot
 from pirctl.dub.shot import check_source, into_shots
 from pirctl.errors import TargetError
+from pirctl.files import file_hash
 from pirctl.media import VideoWriter, read_frames
 from pirctl.perform.footage import Section
 from pirctl.perform.stream import PaintedFrame
@@ -76,8 +78,7 @@ def test_outside_the_mask_every_byte_is_the_source_s(section: Section, target: T
 
 def test_an_unchanged_source_is_not_hashed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = hashlib.file_digest
-    monkeypatch.setattr(hashlib, "file_digest", lambda *args: calls.append("x") or real(*args))
+    monkeypatch.setattr(shot, "file_hash", lambda path: calls.append("x") or file_hash(path))
     check_source(target)
     assert not calls
     os.utime(target.about.source, ns=(1, 1))

@@ -16,6 +16,7 @@ from pirctl.compat import basicsr_metrics
 from pirctl.errors import TargetError
 from pirctl.evaluate.evaluate import BASELINES, EvaluateReport, cut_sound, evaluate
 from pirctl.evaluate.scores import landmark_distance, psnr_inside, ssim
+from pirctl.evaluate.sheet import evaluation_sheet
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.media.sound import read_sound, write_sound
 from pirctl.perform.actor import Actor
@@ -80,6 +81,17 @@ def test_the_scores_and_the_sheet_are_written(actor: Actor, report: EvaluateRepo
     sheet = cv2.imread(str(report.sheet_path))
     assert sheet.shape[0] >= 6 * SIZE
     assert sheet.std() > 10
+
+
+def test_a_target_that_lost_its_last_frames_is_said_in_words_on_the_sheet(
+    actor: Actor, model: FaceModel, tmp_path: Path
+) -> None:
+    short = make_target(tmp_path / "short", model, TRAINING)
+    cut = replace(actor, target=short)
+    with pytest.raises(TargetError, match=r"frames\.mkv has no frame 8\d") as caught:
+        evaluation_sheet(cut, [actor.track.z_exp], TRAINING, 30, tmp_path / "sheet.png")
+    assert caught.value.hint == "pirctl preprocess VIDEO --force"
+    assert not (tmp_path / "sheet.png").exists()
 
 
 def test_progress_names_each_row(report: EvaluateReport, reports: list[Progress]) -> None:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
+from pirctl.files import file_hash
 from pirctl.progress import Progress
 from pirctl.weights import entry as weights
 from pirctl.weights.entry import WeightsEntry, WeightsState, import_file
@@ -102,11 +102,10 @@ def test_a_file_put_there_by_hand_is_hashed_once(
     entry: WeightsEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed: list[Path] = []
-    real: Callable[..., str] = weights.file_hash
 
     def count(path: Path, *rest: object) -> str:
         hashed.append(path)
-        return real(path)
+        return file_hash(path)
 
     monkeypatch.setattr(weights, "file_hash", count)
     assert weights.state_of(entry) == WeightsState.MISSING

@@ -16,7 +16,6 @@ from huggingface_hub import constants
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.progress import Progress
 from pirctl.weights import catalog, hub, transfer
-from pirctl.weights import entry as weights
 from pirctl.weights.entry import WeightsState
 from pirctl.weights.pull import pull
 from tests.weights.server import CONTENT, Site, serving
@@ -256,7 +255,7 @@ def test_weights_that_arrived_right_are_not_read_again(
     model: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fetch(model)
-    monkeypatch.setattr(weights, "file_hash", lambda *_: pytest.fail("reads them"))
+    monkeypatch.setattr(hub, "file_hash", lambda *_: pytest.fail("reads them"))
     hub.check_once(folder, "again")
 
 
