@@ -193,10 +193,11 @@ def import_models(
     pirctl models import bfm 01_MorphableModel.mat Exp_Pca.bin --pull
     """  # noqa: D301
     from pirctl.weights import catalog
-    from pirctl.weights import entry as weights
+    from pirctl.weights.entry import check_readable
+    from pirctl.weights.own import import_file
 
     for file in files or ():
-        weights.check_readable(file)
+        check_readable(file)
     if name == "bfm":
         models_bfm.import_face_model(
             files or (), companions, pull_missing=pull, json_output=json_output, quiet=quiet
@@ -209,7 +210,7 @@ def import_models(
     (file,) = files
     entry = catalog.weights_entry(name)
     with show_progress(quiet) as on_progress:
-        path = weights.import_file(entry, file, on_progress)
+        path = import_file(entry, file, on_progress)
     if entry.sha256 is None and not quiet:
         print_message(f"{entry.name}: its hash is not known ({entry.why})")
     if json_output:

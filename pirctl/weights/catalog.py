@@ -89,7 +89,7 @@ def find_weights(name: str, path: Path | None = None) -> Path:
             )
         hub.check_once(folder, entry.mend)
         return folder
-    if not entry.path.is_file():
+    if not entry.is_here:
         raise WeightsMissing(
             f"{entry.file} is needed for {entry.used_for}, and is not in {entry.path.parent}",
             hint=entry.steps
@@ -154,7 +154,7 @@ def verify(
         folder = hub_folder(entry)
         hub.check(find_weights(entry.name) if folder is None else folder, entry.mend)
         return "right"
-    if not entry.path.is_file():
+    if not entry.is_here:
         raise WeightsMissing(
             f"{entry.file} is not in {entry.path.parent}",
             hint=entry.steps or f"pirctl models pull {entry.name}",

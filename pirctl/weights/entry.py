@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
-from pirctl.files import atomic_file, check_writable, file_hash
+from pirctl.files import atomic_file, file_hash
 from pirctl.progress import OnProgress, ignore_progress
+from pirctl.weights.package import Package, Piece, check_plain_name
 
 
 class WeightsState(StrEnum):
@@ -64,10 +64,14 @@ class WeightsEntry:
         needed_by: "preset NAME", or a command with the option that asks for it.
         licence: of the file, which is not that of the code around it.
         licence_url: where it can be read.
-        file: name of the file in the cache; None for a hub model.
+        author: who made it; None where that is not known.
+        file: name of the file in the cache, or of the folder of its pieces; None for a hub model.
         url: where it is downloaded; None where there is no address for everybody.
+        packages: packages of registries that carry it.
+        pieces: the files of a model that is made of several; then `file` is their folder.
         bytes: its exact size, or None where that is not known.
         sha256: its hash, 64 hexadecimal digits, or None where that is not known.
+        at_first_use: small and under a permissive licence, so fetched when it is first needed.
         why: why something above is not known.
         obtain: "download", "hub" (through the Hugging Face client) or "manual".
         repository: name on the hub.
@@ -80,10 +84,14 @@ class WeightsEntry:
     needed_by: tuple[str, ...]
     licence: str
     licence_url: str
+    author: str | None = None
     file: str | None = None
     url: str | None = None
+    packages: tuple[Package, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     bytes: int | None = None
     sha256: str | None = None
+    at_first_use: bool = False
     why: str | None = None
     obtain: Literal["download", "hub", "manual"] = "download"
     repository: str | None = None
@@ -91,16 +99,26 @@ class WeightsEntry:
     steps: str | None = None
 
     def __post_init__(self) -> None:
-        name = self.file or "file"
-        # The name of the file in the cache: never a way out of the cache.
-        if Path(name).name != name or name.startswith(".") or "\\" in name:
-            raise ValueError(f"models/weights.yaml: {name!r} is no plain name")
+        check_plain_name(self.file or "file")  # Never a way out of the cache.
+        if self.packages and self.bytes is None:
+            raise ValueError(f"models/weights.yaml: {self.name} is in a package and has no size")
 
     @property
     def path(self) -> Path:
         """Where the file lies in the cache."""
         assert self.file is not None, f"{self.name} is no single file"
         return cache_folder() / "weights" / self.file
+
+    @property
+    def is_here(self) -> bool:
+        """Whether something lies in the cache under its name; whether it is right is not asked."""
+        return all(path.is_file() for path, _, _ in self.files_in(self.path))
+
+    def files_in(self, place: Path) -> list[tuple[Path, int | None, str | None]]:
+        """Path, size and hash of each file that it is made of, were it at `place`."""
+        if not self.pieces:
+            return [(place, self.bytes, self.sha256)]
+        return [(place / piece.name, piece.bytes, piece.sha256) for piece in self.pieces]
 
     @property
     def mend(self) -> str:
@@ -110,21 +128,41 @@ class WeightsEntry:
         return f"pirctl models pull {self.name} --force"
 
 
+def unlisted(
+    name: str,
+    file: str,
+    *,
+    url: str | None = None,
+    bytes: int | None = None,
+    sha256: str | None = None,
+) -> WeightsEntry:
+    """What is fetched on the way to a model file, and is in no list: an archive, a hub's file."""
+    return WeightsEntry(
+        name=name, used_for="", needed_by=(), licence="", licence_url="",
+        file=file, url=url, bytes=bytes, sha256=sha256,
+    )  # fmt: skip
+
+
 def mismatch(
     entry: WeightsEntry, path: Path, on_progress: OnProgress = ignore_progress
 ) -> str | None:
-    """What about the file is not as `entry` says, for a message; None: nothing.
+    """What about the file, or folder, is not as `entry` says, for a message; None: nothing.
 
-    Only what is known of the entry is compared: its size first, then its hash.
+    Only what is known of the entry is compared: sizes first, then hashes.
     """
-    size = path.stat().st_size
-    if entry.bytes is not None and size != entry.bytes:
-        return f"{size} bytes, {entry.name} has {entry.bytes}"
-    if entry.sha256 is None:
-        return None
-    found = file_hash(path, f"checking {entry.name}", on_progress)
-    if found != entry.sha256:
-        return f"the hash {found[:12]}..., {entry.name} has {entry.sha256[:12]}..."
+    files = entry.files_in(path)
+    for file, size, _ in files:
+        label = f"{entry.name}/{file.name}" if entry.pieces else entry.name
+        found_size = file.stat().st_size
+        if size is not None and found_size != size:
+            return f"{found_size} bytes, {label} has {size}"
+    for file, _, digest in files:
+        if digest is None:
+            continue
+        label = f"{entry.name}/{file.name}" if entry.pieces else entry.name
+        found = file_hash(file, f"checking {label}", on_progress)
+        if found != digest:
+            return f"the hash {found[:12]}..., {label} has {digest[:12]}..."
     return None
 
 
@@ -156,8 +194,8 @@ def check_once(entry: WeightsEntry, path: Path) -> None:
 
 
 def state_of(entry: WeightsEntry) -> WeightsState:
-    """What is in the cache under the name of `entry`, which is a single file."""
-    if not entry.path.is_file():
+    """What is in the cache under the name of `entry`, which is no hub model."""
+    if not entry.is_here:
         return WeightsState.MISSING
     try:
         check_once(entry, entry.path)
@@ -178,45 +216,6 @@ def check_readable(path: Path) -> None:
         )
 
 
-def import_file(
-    entry: WeightsEntry, source: Path, on_progress: OnProgress = ignore_progress
-) -> Path:
-    """Copy a file that the user has into the cache, checked.
-
-    Args:
-        entry: what it is said to be.
-        source: the file; it stays where it is.
-        on_progress: receives the bytes.
-
-    Returns:
-        The file in the cache.
-
-    Raises:
-        WeightsError: there is no such file, or `entry` is a folder of the hub.
-        WeightsCorrupt: it is another file; what was in the cache stays.
-        PirctlError: the cache cannot be written.
-    """
-    if entry.obtain == "hub":
-        raise WeightsError(
-            f"{entry.name} is a folder of the Hugging Face hub, not a file",
-            hint="name the folder where it is used: --set speech.model=FOLDER",
-        )
-    if not source.is_file():
-        reason = "is a folder, not a file" if source.is_dir() else "does not exist"
-        raise WeightsError(f"{source} {reason}", hint=f"pirctl models import {entry.name} FILE")
-    check_readable(source)
-    with cache_errors():
-        check_writable(entry.path, needed_bytes=source.stat().st_size)
-    with cache_errors(), atomic_file(entry.path) as temporary:
-        shutil.copyfile(source, temporary)
-        # The copy is checked, not the source, which could change in between.
-        if found := mismatch(entry, temporary, on_progress):
-            hint = entry.steps or f"pirctl models pull {entry.name}"
-            raise WeightsCorrupt(f"{source} is not {entry.file}: it has {found}", hint=hint)
-    remember(entry, entry.path)
-    return entry.path
-
-
 def remember(entry: WeightsEntry, path: Path) -> None:
     """Note that `path` was found right; a cache that cannot be written is checked each time."""
     content = _verified() | {path.name: _fingerprint(entry, path)}
@@ -228,8 +227,11 @@ def remember(entry: WeightsEntry, path: Path) -> None:
 
 
 def _fingerprint(entry: WeightsEntry, path: Path) -> list[Any]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, entry.sha256]
+    seen: list[Any] = []
+    for file, _, digest in entry.files_in(path):
+        status = file.stat()
+        seen += [status.st_size, status.st_mtime_ns, digest]
+    return seen
 
 
 def _verified() -> dict[str, Any]:

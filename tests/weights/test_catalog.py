@@ -76,7 +76,7 @@ def test_every_entry_says_where_what_for_and_under_which_licence(name: str) -> N
         first, _, rest = need.partition(" ")
         assert first in {"preprocess", "train", "evaluate", "models", "preset"}
         assert first != "preset" or rest in preset_names()
-    complete = entry.bytes is not None and entry.sha256 is not None
+    complete = entry.bytes is not None and (entry.sha256 is not None or entry.pieces != ())
     assert complete or entry.why, "what is not known needs its reason"
     if entry.sha256 is not None:
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
@@ -90,7 +90,11 @@ def test_every_entry_says_where_what_for_and_under_which_licence(name: str) -> N
             assert re.fullmatch("[0-9a-f]{40}", entry.revision or ""), "a branch may move"
         case _:
             assert complete, "a download is checked"
-            assert (entry.url or "").startswith(("https://", "http://www.robots.ox.ac.uk/"))
+            assert entry.url or entry.packages, "no source"
+            assert (entry.url or "https://").startswith(("https://", "http://www.robots.ox.ac.uk/"))
+            assert entry.url or entry.why
+            if entry.pieces:
+                assert entry.bytes == sum(piece.bytes for piece in entry.pieces)
 
 
 def test_all_that_is_wrong_in_the_list_is_told_at_once(

@@ -10,7 +10,8 @@ from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.files import file_hash
 from pirctl.progress import Progress
 from pirctl.weights import entry as weights
-from pirctl.weights.entry import WeightsEntry, WeightsState, import_file
+from pirctl.weights.entry import WeightsEntry, WeightsState
+from pirctl.weights.own import import_file
 from tests.weights.server import CONTENT, Site
 
 
