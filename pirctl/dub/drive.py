@@ -19,8 +19,8 @@ from pirctl.errors import MediaError
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
 from pirctl.face.track import FaceDetector
 from pirctl.media import MediaInfo, probe
+from pirctl.perform.actor import Actor
 from pirctl.perform.loading import load_target_model
-from pirctl.perform.own import OwnExpressions
 from pirctl.perform.poses import rest_expression
 from pirctl.prepare.observers import open_points
 from pirctl.prepare.options import TrackerOptions
@@ -28,8 +28,7 @@ from pirctl.prepare.parts import fit_source
 from pirctl.prepare.reuse import Previous, Source
 from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress
-from pirctl.settings import Settings
-from pirctl.target import Target, Track
+from pirctl.target import Track
 
 FloatArray = NDArray[np.float32]
 
@@ -88,14 +87,13 @@ def check_driving(driving: DrivingVideo) -> MediaInfo:
 
 
 def driving_expression(
-    driving: DrivingVideo, target: Target, settings: Settings, on_progress: OnProgress
+    driving: DrivingVideo, actor: Actor, on_progress: OnProgress
 ) -> DrivingExpression:
     """Track and fit a driving video.
 
     Args:
         driving: the video.
-        target: whom it drives; its face model is used.
-        settings: of the target.
+        actor: whom it drives; their face model, and their expressions in the training part.
         on_progress: called after every frame.
 
     Raises:
@@ -103,13 +101,12 @@ def driving_expression(
         TargetError: the target was fitted with another version of the face model.
         WeightsMissing: the tracker's model is not there, and no landmarks are given.
     """
-    model = load_target_model(target)
     info = check_driving(driving)
-    nothing = Previous(target=target, about=None, reusable=(), is_complete=False)
+    nothing = Previous(target=actor.target, about=None, reusable=(), is_complete=False)
     work = Work(
         source=Source(video=driving.video, info=info, sha256=""),
-        settings=settings,
-        model=model,
+        settings=actor.settings,
+        model=load_target_model(actor.target),
         previous=nothing,
         report=on_progress,
     )
@@ -119,10 +116,8 @@ def driving_expression(
         )
     ) as points:
         track = fit_source(work, points)
-    own = target.track()
-    z_exp = carry_over(track) + rest_expression(own)
     return DrivingExpression(
-        z_exp=OwnExpressions(own, model).say(z_exp),
+        z_exp=actor.own.say(carry_over(track) + actor.rest),
         held_frames=tuple(int(number) for number in np.flatnonzero(~track.valid)),
         damage=tuple(work.damage),
     )

@@ -137,7 +137,7 @@ def reenact(
     controls.check(actor.axis_names, target.about.face_model)
     rate, driving = actor.settings.media.frame_rate, None
     if isinstance(speech, DrivingVideo):
-        driving = driving_expression(speech, target, actor.settings, on_progress)
+        driving = driving_expression(speech, actor, on_progress)
         total = len(driving.z_exp)
     else:
         assert duration_s is not None

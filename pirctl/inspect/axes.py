@@ -20,6 +20,7 @@ from pirctl.face.camera import project, transform
 from pirctl.face.draw import Image, contact_sheet, draw_text, fit_into_square, write_image
 from pirctl.face.model import FaceModel
 from pirctl.face.shade import draw_surface
+from pirctl.inspect.trained import training_part
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.networks.pictures import to_bytes
 from pirctl.perform.loading import load_face_stage, load_target_model
@@ -48,7 +49,8 @@ class AxesReport:
     Attributes:
         picture: the sheet: the rest, then every axis.
         shares: name of each axis, in the order of the sheet, to how much of it the person's own
-            expressions can say, from 0 to about 1: what the trained networks can paint.
+            expressions in the training part can say, from 0 to about 1: what the trained networks
+            can paint.
         drawn_with: `face`, the trained implicit face, or `mesh`.
     """
 
@@ -81,7 +83,8 @@ def inspect_axes(
         CheckpointError: the face stage is damaged.
     """
     model, track = load_target_model(target), target.track()
-    own = OwnExpressions(track, model)
+    frames = training_part(target)
+    own = OwnExpressions(track, model, frames)
     number = choose_section(track, "still").first
     poses = poses_of(track, [number], "cpu")
     trained = has_checkpoint(target.stage_folder("face") / "checkpoint")
@@ -91,7 +94,7 @@ def inspect_axes(
         draw = _mesh_drawer(model, poses, target.about.size_px)
     cut = _around_face(model, poses, target.about.size_px)
     strength = 1.0 if model.has_named_axes else DEVIATIONS
-    rest = rest_expression(track)
+    rest = rest_expression(track, frames)
     shown = list(_shown(model, rest, strength))
     shares = {name: own.share(axis, strength) for axis, name in enumerate(model.expression_names)}
     pictures = []

@@ -31,11 +31,12 @@ from pirctl.face.draw import (
 from pirctl.face.landmarks import MESH_POINTS, eye_distance, mouth_opening
 from pirctl.face.masks import MaskPainter
 from pirctl.face.model import FaceModel
+from pirctl.inspect.trained import trained_settings
 from pirctl.media import probe
 from pirctl.perform.footage import frame_at
 from pirctl.perform.loading import load_target_model
 from pirctl.progress import OnProgress, Progress, ignore_progress
-from pirctl.settings import MaskSettings, Settings
+from pirctl.settings import MaskSettings
 from pirctl.target import Target, Track
 
 COLUMNS = 6
@@ -76,20 +77,20 @@ class InspectReport:
         }
 
 
-def inspect(
-    target: Target, *, settings: Settings | None = None, on_progress: OnProgress = ignore_progress
-) -> InspectReport:
+def inspect(target: Target, *, on_progress: OnProgress = ignore_progress) -> InspectReport:
     """Draw a target's frames, fit, labels, masks and curves into `TARGET/inspect/`.
+
+    The mask is the one that the render stage was trained with, or would be.
 
     Args:
         target: made by preprocess.
-        settings: the mask to show; None takes the defaults.
         on_progress: called after every picture.
 
     Raises:
         TargetError: the folder is incomplete, or was made with another face model.
+        CheckpointError: the render stage is damaged.
     """
-    settings = settings or Settings()
+    settings = trained_settings(target)
     track, model = target.track(), load_target_model(target)
     drawer = _Drawer(target, track, model, settings.mask)
     share = _error_share(track)

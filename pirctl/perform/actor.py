@@ -41,7 +41,7 @@ class Actor:
         express: turns a sound file into expressions.
         axis_names: names of the expression axes, in their order.
         mouth_axes: indices of the expression axes that speech moves.
-        own: what the person's own expressions can say.
+        own: what the person's own expressions in the training part can say.
         training_frames: frames at the start of the clip that training has seen.
     """
 
@@ -58,6 +58,11 @@ class Actor:
     def track(self) -> Track:
         """The fitted face of every frame of the clip."""
         return self.painter.track
+
+    @property
+    def rest(self) -> FloatArray:
+        """The person's closed mouth (E,), as the training part shows it."""
+        return rest_expression(self.track, self.training_frames)
 
 
 def load_actor(target: Target, device: str | None = None) -> Actor:

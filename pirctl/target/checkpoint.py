@@ -174,6 +174,25 @@ def load_about(folder: Path) -> CheckpointAbout:
     return about
 
 
+def load_settings(folder: Path) -> Settings:
+    """Read the settings that a stage was trained with, without the weights.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    path = folder / _SETTINGS
+    _require(folder, path)
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise _damaged(path, "expected keys and values")
+        return config.from_mapping(content)
+    except CheckpointError:
+        raise
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, PirctlError) as error:
+        raise _damaged(path, error) from error
+
+
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Read the averaged weights with the settings they belong to.
 
@@ -187,7 +206,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise _damaged(path, error) from error
-    return Checkpoint(folder=folder, about=about, settings=_load_settings(folder), weights=weights)
+    return Checkpoint(folder=folder, about=about, settings=load_settings(folder), weights=weights)
 
 
 def load_resume(folder: Path) -> dict[str, Any]:
@@ -264,20 +283,6 @@ def check_belongs(about: CheckpointAbout, target: TargetAbout, name: str) -> Non
             f"the target has {target.size_px} px",
             hint=remedy,
         )
-
-
-def _load_settings(folder: Path) -> Settings:
-    path = folder / _SETTINGS
-    _require(folder, path)
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise _damaged(path, "expected keys and values")
-        return config.from_mapping(content)
-    except CheckpointError:
-        raise
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, PirctlError) as error:
-        raise _damaged(path, error) from error
 
 
 def _require(folder: Path, path: Path) -> None:

@@ -24,16 +24,15 @@ from pirctl.face.camera import FLIP, intrinsics, project, transform
 from pirctl.face.landmark_file import Landmarks, write_landmark_file
 from pirctl.face.model import load_face_model
 from pirctl.media import VideoWriter, probe, read_frames, write_sound
+from pirctl.perform.actor import Actor
 from pirctl.perform.poses import rest_expression
 from pirctl.progress import ignore_progress
-from pirctl.settings import MediaSettings, Settings
 from pirctl.target import Target
 from tests.prepare import drawn
 
 FRAMES = 24
 HIDDEN = (0, 9, 10, 23)
 WIDTH, HEIGHT = 200, 160
-SETTINGS = Settings(media=MediaSettings(size_px=drawn.SIZE))
 
 
 def jaw() -> np.ndarray:
@@ -74,11 +73,16 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
     return drawn.make_target(tmp_path_factory.mktemp("targets") / "anna", load_face_model(), 30)
 
 
+@pytest.fixture(scope="module")
+def actor(target: Target) -> Actor:
+    return drawn.make_actor(target, load_face_model(), 30)
+
+
 def test_the_jaw_follows_the_driver_and_a_constant_smile_stays_with_its_owner(
-    driver: DrivingVideo, target: Target
+    driver: DrivingVideo, actor: Actor
 ) -> None:
     model = load_face_model()
-    made = driving_expression(driver, target, SETTINGS, ignore_progress)
+    made = driving_expression(driver, actor, ignore_progress)
     assert made.held_frames == HIDDEN
     assert made.z_exp.shape == (FRAMES, model.expression_width)
     seen = np.setdiff1d(np.arange(FRAMES), HIDDEN)
@@ -86,14 +90,12 @@ def test_the_jaw_follows_the_driver_and_a_constant_smile_stays_with_its_owner(
     assert np.corrcoef(opened, jaw()[seen])[0, 1] > 0.98
     assert np.abs(opened - jaw()[seen]).max() < 0.15
     smile = model.axis("mouthSmileLeft")  # The driver's is 0.4 throughout.
-    own = rest_expression(target.track())[smile]
+    own = rest_expression(actor.track)[smile]
     assert np.abs(made.z_exp[seen, smile] - own).max() < 0.05
 
 
-def test_frames_without_a_face_hold_the_last_expression(
-    driver: DrivingVideo, target: Target
-) -> None:
-    z_exp = driving_expression(driver, target, SETTINGS, ignore_progress).z_exp
+def test_frames_without_a_face_hold_the_last_expression(driver: DrivingVideo, actor: Actor) -> None:
+    z_exp = driving_expression(driver, actor, ignore_progress).z_exp
     for number, held in ((0, 1), (9, 8), (10, 8), (23, 22)):
         np.testing.assert_array_equal(z_exp[number], z_exp[held])
     assert (z_exp[11] != z_exp[8]).any()
@@ -104,11 +106,24 @@ def test_what_is_carried_over_is_zero_at_rest(target: Target) -> None:
     np.testing.assert_allclose(carry_over(track) + rest_expression(track), track.z_exp, atol=1e-6)
 
 
-def test_a_driven_video_has_the_driver_s_length_and_sound(
+def test_what_training_never_saw_changes_nothing(
     driver: DrivingVideo, target: Target, tmp_path: Path
 ) -> None:
+    model, made = load_face_model(), []
+    for name in ("as_it_is", "loud_at_the_end"):
+        other = drawn.make_target(tmp_path / name, model, 30)
+        track = target.track()
+        if made:
+            track.z_exp[20:] += 0.7
+        other.write_track(track)
+        made.append(driving_expression(driver, drawn.make_actor(other, model, 20), ignore_progress))
+    np.testing.assert_array_equal(made[0].z_exp, made[1].z_exp)
+
+
+def test_a_driven_video_has_the_driver_s_length_and_sound(
+    driver: DrivingVideo, target: Target, actor: Actor, tmp_path: Path
+) -> None:
     model = load_face_model()
-    actor = drawn.make_actor(target, model, 30)
     output, table = tmp_path / "driven.mkv", tmp_path / "shown.csv"
     report = reenact(
         target, driver, OutputFiles(video=output, picture="crop", curves=table), actor=actor
@@ -136,13 +151,12 @@ def test_a_driven_video_has_the_driver_s_length_and_sound(
 
 
 def test_a_driving_video_without_sound_makes_a_silent_one(
-    driver: DrivingVideo, target: Target, tmp_path: Path
+    driver: DrivingVideo, target: Target, actor: Actor, tmp_path: Path
 ) -> None:
     silent = tmp_path / "silent.mkv"
     with VideoWriter(silent, WIDTH, HEIGHT, Fraction(25)) as writer:
         for frame in read_frames(driver.video):
             writer.write(frame)
-    actor = drawn.make_actor(target, load_face_model(), 30)
     driving = replace(driver, video=silent)
     report = reenact(
         target, driving, OutputFiles(video=tmp_path / "out.mp4", picture="crop"), actor=actor
@@ -151,7 +165,7 @@ def test_a_driving_video_without_sound_makes_a_silent_one(
     assert not probe(report.output).has_audio
 
 
-def test_mistakes_are_found_first(driver: DrivingVideo, target: Target, tmp_path: Path) -> None:
+def test_mistakes_are_found_first(driver: DrivingVideo, actor: Actor, tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="does not exist"):
         check_driving(DrivingVideo(video=tmp_path / "none.mp4"))
     with pytest.raises(MediaError, match="has no picture to drive the face with") as caught:
@@ -160,12 +174,12 @@ def test_mistakes_are_found_first(driver: DrivingVideo, target: Target, tmp_path
     with pytest.raises(DecodeError, match=r"landmark file .* not found"):
         check_driving(replace(driver, landmarks=tmp_path / "none.safetensors"))
     with pytest.raises(WeightsMissing) as missing:
-        driving_expression(replace(driver, landmarks=None), target, SETTINGS, ignore_progress)
+        driving_expression(replace(driver, landmarks=None), actor, ignore_progress)
     assert "--landmarks FILE" in str(missing.value.hint)
     assert "--tracker-model FILE" in str(missing.value.hint)
 
 
-def test_no_face_at_all_is_an_error(driver: DrivingVideo, target: Target, tmp_path: Path) -> None:
+def test_no_face_at_all_is_an_error(driver: DrivingVideo, actor: Actor, tmp_path: Path) -> None:
     nobody = Landmarks(
         points=np.zeros((FRAMES, 468, 2), np.float32), valid=np.zeros(FRAMES, bool),
         width=WIDTH, height=HEIGHT, frame_rate=Fraction(25),
@@ -173,11 +187,12 @@ def test_no_face_at_all_is_an_error(driver: DrivingVideo, target: Target, tmp_pa
     path = tmp_path / "nobody.safetensors"
     write_landmark_file(path, nobody)
     with pytest.raises(FaceNotFound, match="no face found"):
-        driving_expression(replace(driver, landmarks=path), target, SETTINGS, ignore_progress)
+        driving_expression(replace(driver, landmarks=path), actor, ignore_progress)
 
 
 def test_a_target_of_another_face_model_is_refused(driver: DrivingVideo, tmp_path: Path) -> None:
     target = drawn.make_target(tmp_path / "bert", load_face_model(), 12)
     target.write_about(replace(target.about, face_model_hash="0123"))
+    actor = drawn.make_actor(target, load_face_model(), 12)
     with pytest.raises(TargetError, match="fitted with face model generic 0123"):
-        driving_expression(driver, target, SETTINGS, ignore_progress)
+        driving_expression(driver, actor, ignore_progress)

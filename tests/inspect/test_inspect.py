@@ -10,7 +10,9 @@ from pirctl.errors import TargetError
 from pirctl.face.camera import FLIP
 from pirctl.face.model import load_face_model
 from pirctl.inspect.inspect import inspect
+from pirctl.settings import Settings
 from pirctl.target import Target, Track
+from tests.inspect.checkpoints import pretend_trained
 from tests.perform.actors import make_target
 
 FRAMES = 5
@@ -51,6 +53,34 @@ def test_five_pictures_are_drawn_into_the_target(tmp_path: Path) -> None:
     assert report.frames == FRAMES
     np.testing.assert_allclose(report.yaw_degrees, 0, atol=1e-3)
     assert all(np.isfinite(report.error_percent))
+
+
+def drawn_masks(target: Target) -> bytes:
+    inspect(target)
+    return (target.folder / "inspect" / "masks.png").read_bytes()
+
+
+def test_the_mask_is_the_one_that_the_target_was_trained_with(tmp_path: Path) -> None:
+    target = inspectable(tmp_path / "me")
+    as_remembered = drawn_masks(target)
+    wide = Settings(mask=replace(Settings().mask, margin=0.3))
+    pretend_trained(target, "face", wide, FRAMES)  # Knows no mask.
+    assert drawn_masks(target) == as_remembered
+    pretend_trained(target, "render", wide, FRAMES)
+    assert drawn_masks(target) != as_remembered
+
+
+def test_untrained_the_mask_is_the_one_of_the_preset_that_the_target_remembers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target, preset = inspectable(tmp_path / "me"), tmp_path / "own.yaml"
+    usual = drawn_masks(target)
+    preset.write_text("mask: {margin: 0.3}")
+    target.write_about(replace(target.about, preset=str(preset)))
+    assert drawn_masks(target) != usual
+    preset.unlink()
+    assert drawn_masks(target) == usual
+    assert "drawn with the default settings: the preset" in caplog.text
 
 
 def test_a_track_of_another_face_model_is_refused(tmp_path: Path) -> None:

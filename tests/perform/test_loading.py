@@ -249,4 +249,4 @@ def test_settings_with_code_in_them_are_refused(tmp_path: Path) -> None:
     target.write_bytes(preset.read_bytes())
     refuses(lambda path: Target(path.parent).about, target, TargetError)
     (tmp_path / "settings.yaml").write_bytes(preset.read_bytes())
-    refuses(lambda path: checkpoint._load_settings(path.parent), preset, CheckpointError)
+    refuses(lambda path: checkpoint.load_settings(path.parent), preset, CheckpointError)

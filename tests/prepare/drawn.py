@@ -128,6 +128,6 @@ def make_actor(target: Target, model: FaceModel, training_frames: int) -> Actor:
         express=express,
         axis_names=model.expression_names,
         mouth_axes=(jaw,),
-        own=OwnExpressions(track, model),
+        own=OwnExpressions(track, model, training_frames),
         training_frames=training_frames,
     )
