@@ -39,7 +39,7 @@ class Head:
         mesh: everything that is drawn.
         faces: number of vertices of the refined face, the first ones of the mesh.
         eyes: (2, 6) float32, left and right: centre (3), radius, iris and pupil angle (radians).
-        mouth: (20,) float32 as `shading._shade_mouth` reads it; jaw angle and light are filled in
+        mouth: (20,) float32 as `openings.shade_mouth` reads it; jaw angle and light are filled in
             per frame.
         hinge: (2,) y and z of the jaw's axis.
         chin: (3,) neutral position of the chin.

@@ -1,26 +1,16 @@
 """Triangles to samples: placing vertices before the camera and a z-buffer, compiled by numba.
 
-Owns projection, normals and visibility; colour is in `shading.py`. Four samples per pixel.
+Owns projection, normals and visibility; colour is in `shading`. Four samples per pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
+
+from pirctl.demo.synthetic.machine import compiled
 
 SKIN, CLOTH, HAIR, EYE, MOUTH = 0, 1, 2, 3, 4
 """Materials of triangles."""
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def compiled(function: _Function) -> _Function:
-    """Compile to machine code that releases the interpreter's lock; cached on disk."""
-    result: _Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    return result
 
 
 @compiled

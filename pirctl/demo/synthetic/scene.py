@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pirctl.demo.synthetic import raster, shading
+from pirctl.demo.synthetic import raster
 from pirctl.demo.synthetic.canvas import Layout
 from pirctl.demo.synthetic.colour import display_table
 from pirctl.demo.synthetic.head import NECK_LABEL, Head, build_head
+from pirctl.demo.synthetic.lighting import KEY
+from pirctl.demo.synthetic.openings import Openings
 from pirctl.demo.synthetic.room import paint_room
+from pirctl.demo.synthetic.shading import Placed, Surface, shade
 from pirctl.demo.synthetic.texture import paint_atlas
 from pirctl.face.camera import FLIP, intrinsics
 from pirctl.face.landmarks import CHIN, EYE_OUTER_CORNERS, INNER_LIP_CENTRES, MESH_POINTS
@@ -80,9 +83,8 @@ class Scene:
             layout,
             rng,
         )
-        self._atlas, self._label_atlas = paint_atlas(layout, neutral, origin, rng)
-        self._room = paint_room(size_px, rng)
-        self._encode = display_table()
+        atlas, label_atlas = paint_atlas(layout, neutral, origin, rng)
+        room = paint_room(size_px, rng)
         self.K = intrinsics(FOCAL_SIDES * size_px, size_px).numpy()
         brow = neutral[[70, 105, 300, 334], 1].mean()
         height = brow - neutral[CHIN, 1]
@@ -91,8 +93,11 @@ class Scene:
         middle = 0.5 * (brow + neutral[CHIN, 1]) - 0.06 * distance / FOCAL_SIDES
         self.t_rest = np.array([0.0, middle, distance + neutral[1, 2] - 0.3], np.float32)
         self._R_rest = FLIP.numpy().astype(np.float32)
-        self._neutral = neutral
-        self._light = self._bake(neutral)
+        mesh, light = self.head.mesh, self._bake(neutral)
+        self._surface = Surface(
+            mesh.triangles, mesh.materials, mesh.parts, mesh.uv, light, atlas, label_atlas, room,
+            encode=display_table(),
+        )  # fmt: skip
         self._buffers(size_px)
 
     def _buffers(self, size_px: int) -> None:
@@ -160,7 +165,7 @@ class Scene:
         # The sky is mostly in front and above: tilt and squeeze the hemisphere.
         sky[:, 1] += 0.35
         sky /= np.linalg.norm(sky, axis=1, keepdims=True)
-        key = np.array([shading.KEY[0], -shading.KEY[1], -shading.KEY[2]])
+        key = np.array([KEY[0], -KEY[1], -KEY[2]])
         j = np.arange(16)
         spread = 0.13 * np.sqrt((j + 0.5) / 16)
         side = np.cross(key, [0, 1, 0])
@@ -229,27 +234,9 @@ class Scene:
         picture = np.empty((size, size, 3), np.uint8)
         labels = np.empty((size, size), np.uint8)
         camera = (-R.T @ t).astype(np.float32)
-        shading.shade(
-            self._ids,
-            screen,
-            mesh.triangles,
-            mesh.materials,
-            mesh.parts,
-            normals,
-            local,
-            mesh.uv,
-            self._light,
-            self._atlas,
-            self._label_atlas,
-            focal,
-            camera,
-            head.eyes,
-            self._mouth(face),
-            self._room,
-            self._encode,
-            picture,
-            labels,
-        )
+        in_frame = Placed(self._ids, screen, normals, local, focal)
+        openings = Openings(camera, head.eyes, self._mouth(face))
+        shade(self._surface, in_frame, openings, picture, labels)
         irises = self._irises(camera)
         points = np.concatenate([face, irises]) @ R.T + t
         pixels = points[:, :2] / points[:, 2:] * self.K[0, 0] + self.K[:2, 2]

@@ -2,7 +2,7 @@
 
 One atlas holds everything: the unrolled face on the left, tiles of other surfaces on the right.
 Colours are sRGB while painting and linear in the result. Owns colours only; shapes are in
-`head`, light in `shading`, the brush in `canvas`.
+`head`, light in `lighting`, the brush in `canvas`.
 """
 
 from __future__ import annotations
