@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pirctl.errors import SettingsError
+from pirctl.errors import PirctlError, SettingsError
 
 if TYPE_CHECKING:
     import torch
@@ -145,6 +146,27 @@ def has_bfloat16(device: torch.device) -> bool:
         abilities = torch.cpu.get_capabilities()
         return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
     return False
+
+
+@contextmanager
+def memory_errors(doing: str, hint: str) -> Iterator[None]:
+    """Turn a GPU's lack of memory inside the block into words.
+
+    Args:
+        doing: what needs the memory, as in "training the face stage".
+        hint: which setting makes it need less.
+
+    Raises:
+        PirctlError: there was too little.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        asked = re.search(r"Tried to allocate ([\d.]+ \w+)", str(error))
+        more = f": {asked[1]} more were asked for" if asked else ""
+        raise PirctlError(f"the GPU's memory is too small for {doing}{more}", hint=hint) from error
 
 
 def physical_bytes() -> int | None:

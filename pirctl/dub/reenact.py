@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.device import memory_errors
 from pirctl.dub.controls import (
     Controls,
     ExpressionEditor,
@@ -126,7 +127,7 @@ def reenact(
         CheckpointError: a stage is not trained, damaged, or trained for something else.
         FaceNotFound: no usable face in the driving video.
         PirctlError: see `inputs.check_inputs`; an axis that the face model lacks; also when the
-            encoder fails.
+            encoder fails, and when the GPU's memory is too small.
     """
     controls = controls or Controls()
     output = output or OutputFiles()
@@ -163,7 +164,8 @@ def reenact(
             total=total,
             batch_size=batch_size,
         )
-        skipped, seconds = _film(job, video, _sound_of(speech), force, on_progress)
+        with memory_errors(f"painting {batch_size} frames at once", _smaller_batch(batch_size)):
+            skipped, seconds = _film(job, video, _sound_of(speech), force, on_progress)
     width, height = _picture_size(target.about, picture)
     return ReenactReport(
         output=video,
@@ -189,6 +191,10 @@ def _load(target: Target, controls: Controls, device: str | None, on_progress: O
     actor = load_actor(target, device)
     on_progress(Progress(step="loading", done=len(STAGES), total=len(STAGES), unit="stages"))
     return actor
+
+
+def _smaller_batch(batch_size: int) -> str:
+    return f"--batch-size {batch_size // 2}" if batch_size > 1 else "--device cpu"
 
 
 def _notes(controls: Controls, actor: Actor) -> tuple[str, ...]:

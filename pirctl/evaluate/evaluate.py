@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.device import memory_errors
 from pirctl.errors import TargetError
 from pirctl.evaluate.lip_reader import MOST_FRAMES, ReadLips, fit_reader, own_reader
 from pirctl.evaluate.scores import Score, Scorer
@@ -99,6 +100,7 @@ def evaluate(
 
     Raises:
         TargetError: nothing was held out, or there is no usable face or no sound there.
+        PirctlError: the GPU's memory is too small.
     """
     target, track = actor.target, actor.track
     first, total = actor.training_frames, actor.track.frames - actor.training_frames
@@ -107,7 +109,10 @@ def evaluate(
     read = _fit(actor, on_progress) if read is None else read
     scorer = partial(Scorer, read=read, track=track, size_px=target.about.size_px)
 
-    with tempfile.TemporaryDirectory(prefix="pirctl-") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="pirctl-") as temporary,
+        memory_errors(f"painting {_BATCH} frames at once", "--device cpu"),
+    ):
         right, wrong = Path(temporary) / "right.wav", Path(temporary) / "wrong.wav"
         rate = actor.settings.media.frame_rate
         cut_sound(target.audio_path, right, first / rate, total / rate)

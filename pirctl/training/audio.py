@@ -138,6 +138,9 @@ class AudioTrainer:
         terms = {"expression": self.decoder.loss(made, truth, valid)}
         yield Phase(optimiser="audio", terms=terms, clip=_CLIP)
 
+    def settle(self, spare_bytes: int) -> None:
+        """All of the sound is on the device already."""
+
     def changes_at(self, steps: int) -> int:
         """The first step that is fed its own output, frame by frame."""
         return math.ceil(self.settings.audio2exp.teacher_forced * steps)

@@ -94,6 +94,10 @@ class FaceTrainer:
         """All steps are alike."""
         return 0
 
+    def settle(self, spare_bytes: int) -> None:
+        """Keep the footage on the device if it fits."""
+        self.footage.settle(spare_bytes)
+
     @torch.no_grad()
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """Rows: the frame's head, and I_face; columns: frames across the training part."""

@@ -1,13 +1,16 @@
 """The training part of a target in memory: frames, masks and the fitted face, decoded once.
 
-Pictures stay uint8: on the GPU when they fit, else in memory, else in an unnamed memory-mapped
-file. The held-out end of the clip is not even decoded. Network tensors are made per batch.
+Pictures stay uint8: in memory, or in an unnamed memory-mapped file where that is too small, until
+it is known whether the GPU has room for them beside the steps (`Footage.settle`). The held-out end
+of the clip is not even decoded. Network tensors are made per batch.
 """
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +29,13 @@ from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import MaskSettings, Settings
 from pirctl.target import Target, TargetAbout, Track
 
+LOGGER = logging.getLogger(__name__)
+
 _FEWEST_FRAMES = 10
-_GPU_SHARE, _MEMORY_SHARE = 0.6, 0.5
+_MEMORY_SHARE = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Footage:
     """The frames that training may see.
 
@@ -60,6 +65,19 @@ class Footage:
     def size_px(self) -> int:
         """Side of the frames."""
         return int(self.frames.shape[1])
+
+    def settle(self, spare_bytes: int) -> None:
+        """Move frames and maps to `device` if they take at most `spare_bytes` there, or none."""
+        stores = [self.frames, *self.maps.values()]
+        moved: list[Tensor] = []
+        if sum(store.nbytes for store in stores) <= spare_bytes:
+            # What is free may lie in pieces, and another process may have been faster.
+            with suppress(torch.OutOfMemoryError):
+                moved = [store.to(self.device) for store in stores]
+        if moved:
+            self.frames, self.maps = moved[0], dict(zip(self.maps, moved[1:], strict=True))
+        else:
+            LOGGER.info("the frames stay in host memory: the GPU has no room beside the steps")
 
     def pictures(self, numbers: Tensor) -> Tensor:
         """Frames (B, 3, H, W) in [-1, 1], float32, channels last, on `device`."""
@@ -137,7 +155,7 @@ def read_footage(
     size = target.about.size_px
     rows = frames * size * size
     stores = iter(_allocate([(frames, size, size, 3)] + [(frames, size, size)] * len(maps),
-                            rows * (3 + len(maps)), device, target.folder))  # fmt: skip
+                            rows * (3 + len(maps)), target.folder))  # fmt: skip
     pictures = next(stores)
     step = "reading frames"
     for number, frame in enumerate(_exactly(target.frames_path, frames, gray=False)):
@@ -214,11 +232,7 @@ def _exactly(path: Path, frames: int, *, gray: bool) -> Iterator[np.ndarray]:
         )
 
 
-def _allocate(
-    shapes: list[tuple[int, ...]], total_bytes: int, device: torch.device, folder: Path
-) -> Iterator[Tensor]:
-    if device.type == "cuda" and total_bytes < _GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
-        return (torch.empty(shape, dtype=torch.uint8, device=device) for shape in shapes)
+def _allocate(shapes: list[tuple[int, ...]], total_bytes: int, folder: Path) -> Iterator[Tensor]:
     if total_bytes < _MEMORY_SHARE * (physical_bytes() or ASSUMED_BYTES):
         return (torch.empty(shape, dtype=torch.uint8) for shape in shapes)
     return (_mapped(shape, folder) for shape in shapes)

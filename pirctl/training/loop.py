@@ -28,6 +28,7 @@ from pirctl.settings import Settings, StageSettings
 from pirctl.target.checkpoint import CheckpointAbout, load_checkpoint, load_resume, save_checkpoint
 from pirctl.training.averages import Averages, flat_state, load_flat_state
 from pirctl.training.log import TrainingLog
+from pirctl.training.memory import StepMemory, memory_of, spare_bytes
 from pirctl.training.pace import Pace
 from pirctl.training.preview import draw_losses, stack, write_preview
 from pirctl.training.schedule import (
@@ -84,6 +85,7 @@ def train_stage(
     device: torch.device,
     resume: bool,
     on_progress: OnProgress,
+    memory: StepMemory | None = None,
 ) -> StageReport:
     """Train one stage to its end, from the start or from its checkpoint.
 
@@ -95,6 +97,7 @@ def train_stage(
         device: where it computes.
         resume: continue from the checkpoint in `folder`.
         on_progress: told about every step.
+        memory: measures what the trial steps take of `device`; its own measure if None.
 
     Raises:
         TrainingDiverged: a loss is no longer a number, or the first one went up for good; the last
@@ -103,7 +106,8 @@ def train_stage(
             other exception that is no error.
     """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        return _Run(trainer, folder, settings, about, device, on_progress).train(resume)
+        memory = memory or memory_of(device)
+        return _Run(trainer, folder, settings, about, device, on_progress, memory).train(resume)
 
 
 class _Run:
@@ -115,6 +119,7 @@ class _Run:
         about: CheckpointAbout,
         device: torch.device,
         on_progress: OnProgress,
+        memory: StepMemory | None,
     ) -> None:
         self.trainer = trainer
         self.folder = folder
@@ -124,6 +129,7 @@ class _Run:
         self.about = replace(about, total_steps=self.steps)
         self.device = device
         self.on_progress = on_progress
+        self.memory = memory
         self.pace = Pace(self.steps, trainer.changes_at(self.steps))
         exported = {name: trainer.networks[name] for name in trainer.exported}
         self.averages = Averages(exported, self.stage.ema_half_life_steps)
@@ -144,6 +150,8 @@ class _Run:
             network.train()
         if self.steps - self.step >= _TRIAL_FROM_STEPS:
             self._try_out()
+            if self.memory is not None:
+                self.trainer.settle(spare_bytes(self.memory, self.trainer.optimisers.values()))
         # What is planned, and the time that it will take, before it begins.
         self._tell("")
         first, started = self.step, time.monotonic()
@@ -245,8 +253,10 @@ class _Run:
         )
 
     def _try_out(self) -> None:
-        """Time a step of every kind that is left to take, and leave no trace of it."""
+        """Time and measure a step of every kind that is left to take, and leave no trace of it."""
         networks = copy.deepcopy(flat_state(self.trainer.networks))
+        if self.memory is not None:
+            self.memory.start()
         size = self.stage.batch_size
         for step in self.pace.kinds_left(self.step):
             positions = batch_positions(step, self.trainer.samples, size, self.settings.train.seed)

@@ -142,6 +142,10 @@ class RenderTrainer:
             return 0
         return math.ceil(self.settings.loss.adversary_from * steps)
 
+    def settle(self, spare_bytes: int) -> None:
+        """Keep the footage on the device if it fits."""
+        self.footage.settle(spare_bytes)
+
     @torch.no_grad()
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """Rows: the frame, what the renderer sees, and its result; columns: training frames."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from pirctl import config
-from pirctl.device import one_thread
+from pirctl.device import memory_errors, one_thread
 from pirctl.errors import CheckpointError, SettingsError, TargetError
 from pirctl.face.model import FaceModel
 from pirctl.media import probe
@@ -44,6 +44,7 @@ from pirctl.training.audio import AudioTrainer, read_speech
 from pirctl.training.face import FaceTrainer
 from pirctl.training.footage import read_footage, training_frames, usable_frames
 from pirctl.training.loop import StageReport, train_stage
+from pirctl.training.memory import smaller_steps
 from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
 from pirctl.training.trainer import Trainer
@@ -120,6 +121,7 @@ def run(
         CheckpointError: an earlier stage is missing, or the checkpoint does not fit.
         WeightsMissing: the perceptual loss is on and VGG16 is not there.
         TrainingDiverged: a loss is no longer a number, or went up for good.
+        PirctlError: the GPU's memory is too small for a step.
         KeyboardInterrupt: Ctrl-C, after a checkpoint has been written.
     """
     names = STAGES if stage == ALL else (stage,)
@@ -129,8 +131,12 @@ def run(
     if not restart:
         for name in names:
             _check_resumable(job, name)
-    reports = tuple(_train(name, job, restart) for name in names)
-    return TrainReport(target=target.name, train_frames=job.frames, stages=reports)
+    reports = []
+    for name in names:
+        hint = smaller_steps(name, getattr(settings.train, name).batch_size)
+        with memory_errors(f"training the {name} stage", hint):
+            reports.append(_train(name, job, restart))
+    return TrainReport(target=target.name, train_frames=job.frames, stages=tuple(reports))
 
 
 def _prepare(
@@ -268,12 +274,7 @@ def _build_audio(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
     encoder = build_encoder(job.settings.speech, media.frame_rate, media.sample_rate_hz)
     encoder.to(job.device)
     speech = read_speech(
-        job.target,
-        job.track,
-        job.frames,
-        encoder,
-        media.sample_rate_hz,
-        job.device,
+        job.target, job.track, job.frames, encoder, media.sample_rate_hz, job.device
     )
     trainer = AudioTrainer(speech, encoder, job.settings, job.model.expression_names)
     about = replace(_about(job, "audio"), architecture=encoder.architecture())

@@ -72,6 +72,13 @@ class Trainer(Protocol):
         """Number of the step, of `steps`, from which on a step costs otherwise; 0: all alike."""
         ...
 
+    def settle(self, spare_bytes: int) -> None:
+        """Take up to so much memory of the device for good, where that makes steps faster.
+
+        Asked at most once, before the first step: what the steps need is already set aside.
+        """
+        ...
+
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """A picture (H, W, 3) uint8 of how far it is, made with the averaged networks."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pirctl.dub.inputs import OutputFiles, check_inputs, default_output, frame_count
 from pirctl.dub.reenact import reenact
@@ -44,6 +45,21 @@ def speech(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     write_sound(path, rng.uniform(-0.3, 0.3, 48000 * 3 + 100).astype(np.float32), 48000)
     return path
+
+
+def test_a_gpu_that_is_too_small_for_a_batch_is_said_and_nothing_is_left(
+    actor: Actor, speech: Path, tmp_path: Path
+) -> None:
+    def renderer(masked: torch.Tensor, feature: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 512.00 MiB. GPU 0 has")
+
+    small = replace(actor, painter=replace(actor.painter, renderer=renderer))
+    output = OutputFiles(video=tmp_path / "out" / "result.mp4", picture="crop")
+    for batch_size, hint in ((4, "--batch-size 2"), (1, "--device cpu")):
+        with pytest.raises(PirctlError, match=r"painting . frames at once: 512\.00 MiB") as caught:
+            reenact(actor.target, speech, output, actor=small, batch_size=batch_size)
+        assert caught.value.hint == hint
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_the_result_has_every_frame_the_sound_and_the_mark(

@@ -19,7 +19,9 @@ from pirctl.target import Target
 from pirctl.target.checkpoint import CheckpointAbout, load_about, load_checkpoint, load_resume
 from pirctl.training import run
 from pirctl.training.loop import train_stage
+from pirctl.training.memory import StepMemory
 from pirctl.training.trainer import Phase
+from tests.training.card import Card
 from tests.training.clip import tiny_settings
 
 STEPS = 6
@@ -40,6 +42,7 @@ class Line:
             "line": torch.optim.Adam(self.line.parameters())
         }
         self.nan_at, self.up_from = nan_at, up_from
+        self.spare: int | None = None
 
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         x = positions[:, None] + torch.randn(len(positions), 1)
@@ -51,6 +54,9 @@ class Line:
 
     def changes_at(self, steps: int) -> int:
         return steps // 2
+
+    def settle(self, spare_bytes: int) -> None:
+        self.spare = spare_bytes
 
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         return np.zeros((8, 200, 3), np.uint8)
@@ -85,6 +91,7 @@ def _train(
     resume: bool = False,
     on_progress: Any = None,
     epochs: int = 12,
+    memory: StepMemory | None = None,
 ) -> Any:
     return train_stage(
         trainer,
@@ -94,6 +101,7 @@ def _train(
         device=torch.device("cpu"),
         resume=resume,
         on_progress=on_progress or (lambda report: None),
+        memory=memory,
     )
 
 
@@ -111,6 +119,23 @@ def test_it_learns_and_says_how(tmp_path: Path) -> None:
     assert lines[-1]["fit"] < lines[0]["fit"]
     assert lines[0]["learning_rate"] > lines[-1]["learning_rate"]
     assert (tmp_path / "preview.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_stage_learns_what_its_steps_leave_of_the_device_before_the_first_one(
+    tmp_path: Path,
+) -> None:
+    line, card = Line(), Card(free=1000, taken=500)
+    seen: list[int | None] = []
+    _train(line, tmp_path, memory=card, epochs=50, on_progress=lambda _: seen.append(line.spare))
+    assert card.started_at_free == 1000
+    # 550 for the steps, and two states for a weight and a bias of four bytes each.
+    assert set(seen) == {1000 - 550 - 16}
+
+
+def test_too_few_steps_to_try_out_take_nothing_for_good(tmp_path: Path) -> None:
+    line = Line()
+    _train(line, tmp_path, memory=Card(free=1000, taken=500))
+    assert line.spare is None
 
 
 def test_the_steps_and_the_time_are_said_before_the_first_step(tmp_path: Path) -> None:

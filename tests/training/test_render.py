@@ -47,6 +47,31 @@ def test_footage_has_the_frames_and_maps_asked_for(footage: Footage) -> None:
     assert 0 < float(mask.mean()) < 0.5
 
 
+def test_footage_goes_to_the_device_if_it_fits_beside_the_steps_whole_or_not_at_all(
+    footage: Footage,
+) -> None:
+    # The device without memory stands for a GPU: what is moved there can be told by its name.
+    gpu = replace(footage, device=torch.device("meta"))
+    size = 20 * SIZE * SIZE * (3 + 1 + 1)
+    gpu.settle(size - 1)
+    assert {gpu.frames.device.type, *(one.device.type for one in gpu.maps.values())} == {"cpu"}
+    gpu.settle(size)
+    assert {gpu.frames.device.type, *(one.device.type for one in gpu.maps.values())} == {"meta"}
+    assert set(gpu.maps) == {"mask", "mouth"}
+    assert footage.maps["mask"].device.type == "cpu"
+
+
+def test_footage_stays_where_it_is_when_the_device_refuses(footage: Footage) -> None:
+    class Refusing(torch.Tensor):
+        def to(self, *_: object) -> torch.Tensor:  # type: ignore[override]
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    footage.maps["mouth"] = footage.maps["mouth"].as_subclass(Refusing)
+    gpu = replace(footage, device=torch.device("meta"))
+    gpu.settle(10**9)
+    assert gpu.frames is footage.frames
+
+
 def test_windows_hold_the_whole_mask_wherever_they_lie(footage: Footage) -> None:
     footage.maps["mask"][:] = 0
     footage.maps["mask"][:, 30:45, 25:40] = 255

@@ -5,14 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from pirctl.errors import CheckpointError, SettingsError, TargetError, WeightsMissing
+from pirctl.errors import CheckpointError, PirctlError, SettingsError, TargetError, WeightsMissing
 from pirctl.perform.loading import AudioStage, FaceStage, RenderStage
 from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
 from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import check_trained, load_stage, run
+from pirctl.training.face import FaceTrainer
+from pirctl.training.memory import smaller_steps
 from tests.training.clip import HOLDOUT_FRAMES, make_target, tiny_settings
 
 
@@ -44,8 +47,6 @@ def test_training_leaves_what_is_needed_to_use_and_to_judge_it(trained: Target) 
 
 
 def test_every_stage_loads_ready_for_use(trained: Target) -> None:
-    import torch
-
     device = torch.device("cpu")
     audio, face, render = (load_stage(trained, stage, device) for stage in STAGES)
     assert isinstance(audio, AudioStage)
@@ -85,6 +86,25 @@ def test_frames_without_a_face_are_not_trained_on(target: Target) -> None:
     )
     # 20 frames, of which number 3 has no face, twice.
     assert seen[-1].total == 2 * 19
+
+
+def test_a_gpu_that_is_too_small_for_a_step_is_said_with_the_setting_to_change(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.6 GiB."
+
+    def phases(*_: object) -> None:
+        raise torch.OutOfMemoryError(said)
+
+    monkeypatch.setattr(FaceTrainer, "phases", phases)
+    with pytest.raises(PirctlError) as caught:
+        run("face", target, tiny_settings())
+    assert caught.value.message == (
+        "the GPU's memory is too small for training the face stage: 2.00 GiB more were asked for"
+    )
+    batch = tiny_settings().train.face.batch_size
+    assert f"--set train.face.batch_size={batch // 2}" in str(caught.value.hint)
+    assert smaller_steps("face", 1).startswith("a smaller --preset")
 
 
 def test_a_trained_stage_is_left_alone(trained: Target) -> None:
