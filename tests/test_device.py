@@ -6,9 +6,21 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from pirctl.device import cpu_count, peak_bytes, physical_bytes, prepare_allocator, select_device
-from pirctl.errors import SettingsError
+from pirctl.device import (
+    cpu_count,
+    has_bfloat16,
+    memory_errors,
+    peak_bytes,
+    physical_bytes,
+    prepare_allocator,
+    select_device,
+)
+from pirctl.errors import PirctlError, SettingsError
+from pirctl.networks.inference import default_precision
+from pirctl.settings import TrainSettings
+from pirctl.training.precision import autocast
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -22,6 +34,39 @@ def test_a_device_that_is_not_there_is_said_in_words(name: str) -> None:
     with pytest.raises(SettingsError) as caught:
         select_device(name)
     assert "--device" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("device", "abilities", "has"),
+    [
+        ("cpu", {"avx512_bf16": True}, True),
+        ("cpu", {"amx_bf16": True}, True),
+        ("cpu", {"avx512_f": True, "avx512_bf16": False}, False),
+        ("mps", {"avx512_bf16": True}, False),
+    ],
+)
+def test_bfloat16_is_used_only_where_the_device_does_not_emulate_it(
+    monkeypatch: pytest.MonkeyPatch, device: str, abilities: dict[str, bool], has: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    assert has_bfloat16(torch.device(device)) is has
+    assert default_precision(torch.device(device)) == ("bfloat16" if has else "float32")
+    assert autocast(TrainSettings(), torch.device(device))._enabled is has
+    settings = TrainSettings(precision="float32")
+    assert autocast(settings, torch.device(device))._enabled is False
+
+
+def test_too_little_memory_of_a_gpu_is_said_in_words_and_other_errors_stay() -> None:
+    with pytest.raises(PirctlError, match=r"too small for a test$") as caught:
+        fail_in_words(torch.OutOfMemoryError("CUDA out of memory."))
+    assert caught.value.hint == "less"
+    with pytest.raises(RuntimeError, match="another"):
+        fail_in_words(RuntimeError("another"))
+
+
+def fail_in_words(error: Exception) -> None:
+    with memory_errors("a test", "less"):
+        raise error
 
 
 def test_the_allocator_is_left_alone_when_the_user_has_settings(

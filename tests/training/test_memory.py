@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pirctl.training.memory import memory_of, spare_bytes
+from pirctl.training.memory import CudaMemory, memory_of, spare_bytes
 from tests.training.card import Card
 
 GIB = 1 << 30
@@ -39,6 +39,20 @@ def test_states_that_the_optimiser_has_already_are_not_set_aside_again() -> None
     weight.grad = torch.ones(10)
     optimiser.step()
     assert spare_bytes(_measured(1000, 0), [optimiser]) == 1000
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_card_is_measured_as_its_allocator_takes_it() -> None:
+    memory = CudaMemory(torch.device("cuda"))
+    kept = torch.zeros(64 << 20, dtype=torch.uint8, device="cuda")
+    free = memory.free_bytes()
+    memory.start()
+    taken = torch.zeros(256 << 20, dtype=torch.uint8, device="cuda")
+    del taken
+    assert 256 << 20 <= memory.taken_bytes() < 320 << 20
+    assert abs(memory.free_bytes() - free) < 32 << 20
+    assert len(kept) == 64 << 20
 
 
 def test_a_cpu_has_no_memory_of_its_own() -> None:
