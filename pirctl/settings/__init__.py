@@ -1,7 +1,8 @@
 """Every number a person can change, with its default, unit and range; presets override them.
 
 A network takes its own dataclass; nobody receives the whole tree. The defaults are the paper's
-(PIR, Huang et al. 2023) where the paper gives a number, so the preset `paper` is almost empty.
+(PIR, Huang et al. 2023) where it gives a number, so the preset `paper` is almost empty; where a
+default is ours its docstring says so, and models/cards/paper.md lists all that differs.
 Order of precedence: default here < preset YAML < `--set section.key=value` < explicit flag.
 """
 
