@@ -1,4 +1,4 @@
-"""The README, the pages under docs and the cards: short, linked, and true about the command line."""
+"""The README, the pages under docs and the cards: short, linked, true about the command line."""
 
 from __future__ import annotations
 
@@ -66,6 +66,21 @@ def test_every_setting_in_the_text_is_one_that_the_presets_take(path: Path) -> N
     for change in re.findall(r"--set ([\w.]+=\S+?)[`,;)\s]", path.read_text()):
         if change != "section.key=value":
             config.load("paper", [change])
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_every_source_file_in_the_text_is_there(path: Path) -> None:
+    for name in re.findall(r"`(?:pirctl/)?(\w[\w/]*\.(?:py|yaml|txt))`", path.read_text()):
+        if "/" in name and "NAME" not in name:
+            assert any((root / name).is_file() for root in (ROOT, ROOT / "pirctl")), name
+
+
+def test_the_picture_of_the_architecture_has_every_room() -> None:
+    picture = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = [path.parent.name for path in (ROOT / "pirctl").glob("*/__init__.py")]
+    modules = [path.stem for path in (ROOT / "pirctl").glob("*.py") if path.stem != "__init__"]
+    for name in (*rooms, *modules):
+        assert re.search(rf"[│┌] +(?:[^│]*[ ,])?{name}[ ,]", picture), name
 
 
 def test_every_preset_has_a_card_and_a_row_in_the_readme() -> None:

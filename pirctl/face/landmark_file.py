@@ -81,7 +81,10 @@ def read_landmark_file(path: Path) -> Landmarks:
     Raises:
         DecodeError: missing, not a landmark file, or with impossible content.
     """
-    hint = "the format is in the README: landmarks (T, 68|98|468|478, 2), valid (T,), metadata"
+    hint = (
+        "it has landmarks (T, 68|98|468|478, 2), valid (T,), and the metadata width, height and "
+        "frame_rate of the video"
+    )
     if not path.is_file():
         raise DecodeError(f"landmark file {path} not found", hint="check the path")
     try:

@@ -63,7 +63,7 @@ class TargetAbout:
     has_audio: bool
     """Whether there is an `audio.wav`."""
     tracker: str
-    """What found the landmarks: `mediapipe`, or `file`."""
+    """What found the landmarks: `mediapipe`, `facexlib`, or `file`."""
     face_model: str
     """Name of the face model fitted."""
     face_model_hash: str

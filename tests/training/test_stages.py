@@ -8,12 +8,18 @@ import pytest
 import torch
 
 from pirctl.errors import CheckpointError, PirctlError, SettingsError, TargetError, WeightsMissing
-from pirctl.perform.loading import AudioStage, FaceStage, RenderStage
+from pirctl.perform.loading import (
+    AudioStage,
+    FaceStage,
+    RenderStage,
+    check_trained,
+    load_stage,
+)
 from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
 from pirctl.target.checkpoint import load_about, load_checkpoint
-from pirctl.training import check_trained, load_stage, run
+from pirctl.training import run
 from pirctl.training.face import FaceTrainer
 from pirctl.training.memory import smaller_steps
 from tests.training.clip import HOLDOUT_FRAMES, make_target, tiny_settings
