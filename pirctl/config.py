@@ -189,6 +189,6 @@ def _settings(mapping: Mapping[str, Any], source: str, problems: list[str]) -> S
     if settings is None:
         raise SettingsError(
             f"{source}: {told(problems)}",
-            hint="every setting is explained in pirctl/settings; mend the file or the --set",
+            hint="every setting is explained in pirctl/settings; correct the file or the --set",
         )
     return settings

@@ -202,7 +202,7 @@ def test_all_problems_come_in_one_message() -> None:
     [
         ("- 1\n- 2", "expected sections with keys"),
         ("mask: [", "cannot be read as YAML"),
-        ("mask: {margin: 1}\nmask: {margin: 2}", "stands there twice"),
+        ("mask: {margin: 1}\nmask: {margin: 2}", "is given twice"),
         ("mask:", "mask: expected a section with keys, found nothing"),
         ("1: 2", "1: unknown key"),
         ("on: 2", "on: unknown key"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def bench(
     preset: options.Preset = DEFAULT_PRESET,
     overrides: options.Set = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed turns of every part.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of every part.")] = 7,
     batch_size: options.BatchSize = 1,
     speech: Annotated[
         bool, typer.Option("--speech/--no-speech", help="Also time the speech networks.")

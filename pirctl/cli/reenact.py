@@ -155,10 +155,10 @@ def _warn(report: ReenactReport) -> None:
         )
     if len(report.clamped) > _MOST_LINES:
         axes = ", ".join(f"{axis} ({count})" for axis, (count, _, _) in report.clamped.items())
-        print_message(f"held in range, with the number of frames {of}: {axes}")
+        print_message(f"clamped to their ranges, with the number of frames {of}: {axes}")
     else:
         for axis, (count, least, most) in report.clamped.items():
-            print_message(f"{axis}: held at {least:.3g} to {most:.3g} in {count} {of}")
+            print_message(f"{axis}: clamped to {least:.3g} to {most:.3g} in {count} {of}")
     for note in report.notes:
         print_message(note)
 

@@ -4,7 +4,7 @@ The expression of a frame comes from the video (eyes, brows) and from the speech
 video (mouth). Then, in this order: curves from a file replace the axes they name, gains and
 offsets change what is there, and everything is held in the range of the axis. What is written
 with `--export-expression` is the result, so reading it back changes nothing. What is painted of a
-change is what the person's own expressions can say of it (`own`).
+change is what the person's own expressions can show of it (`own`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _GAIN = re.compile(rf"\s*([^=\s]+)\s*=\s*([+-]?{_NUMBER})\s*(?:([+-])\s*({_NUMBER}))?\s*")
 
 HARDLY = 0.3
-"""An axis of which the person's own expressions can say less than this is told as hardly shown."""
+"""An axis of which a person's own expressions show less than this is told to be hardly shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ class ExpressionEditor:
         limits: see `expression_range`.
         frame_rate: frames per second of the stream.
         record: is given every edited chunk (t, E).
-        say_change: turns the change (t, E) that was made into the one that is painted; None
+        retarget_change: turns the change (t, E) that was made into the one that is painted; None
             paints it as it is.
     """
 
@@ -184,13 +184,13 @@ class ExpressionEditor:
         frame_rate: int,
         *,
         record: Callable[[FloatArray], None] | None = None,
-        say_change: Callable[[FloatArray], FloatArray] | None = None,
+        retarget_change: Callable[[FloatArray], FloatArray] | None = None,
     ) -> None:
         self._names = tuple(names)
         self._low, self._high = limits
         self._rate = frame_rate
         self._record = record
-        self._say_change = say_change
+        self._retarget_change = retarget_change
         index = {name: number for number, name in enumerate(self._names)}
         self._gains = [(index[gain.axis], gain) for gain in controls.gains]
         curves = controls.curves
@@ -216,10 +216,10 @@ class ExpressionEditor:
         self.done += len(held)
         if self._record is not None:
             self._record(held)
-        if self._say_change is None:
+        if self._retarget_change is None:
             return held
         # Where nothing is changed, not a bit is: a table that was exported gives the same frames.
-        return z_exp + self._say_change(held - z_exp)
+        return z_exp + self._retarget_change(held - z_exp)
 
     @property
     def clamped(self) -> dict[str, int]:

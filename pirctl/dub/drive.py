@@ -3,8 +3,8 @@
 The driving video is fitted with the target's own face model. What is carried over is how far its
 expression is from its own rest (the median of its frames with the mouth most closed), added to the
 target's rest: a fit puts a part of a person's looks into their expression, and that part stays
-with its owner. It is said with the target's own expressions (`own`). Identity, pose and camera of
-the driver are not used.
+with its owner. It is retargeted to the target's own expressions (`own`). Identity, pose and camera
+of the driver are not used.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DrivingExpression:
     """What the person in the driving video does.
 
     Attributes:
-        z_exp: (T, E) said with the target's own expressions, one row per frame of the result.
+        z_exp: (T, E) retargeted to the target's own expressions, one row per frame of the result.
         held_frames: numbers of the frames without a usable face; they repeat the last one with.
         damage: what is wrong with the video file, if anything.
     """
@@ -117,7 +117,7 @@ def driving_expression(
     ) as points:
         track = fit_source(work, points)
     return DrivingExpression(
-        z_exp=actor.own.say(carry_over(track) + actor.rest),
+        z_exp=actor.own.retarget(carry_over(track) + actor.rest),
         held_frames=tuple(int(number) for number in np.flatnonzero(~track.valid)),
         damage=tuple(work.damage),
     )

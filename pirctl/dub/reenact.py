@@ -152,7 +152,7 @@ def reenact(
             expression_range(actor.track, names),
             rate,
             record=record,
-            say_change=actor.own.say_change,
+            retarget_change=actor.own.retarget_change,
         )
         job = _Job(
             actor=actor,

@@ -60,7 +60,7 @@ class Companions:
         if expected and found != expected:
             raise WeightsCorrupt(
                 f"{path} has the hash {found[:12]}..., {file} has {expected[:12]}...",
-                hint=f"take it away, then {entry.mend}",
+                hint=f"delete it, then {entry.mend}",
             )
         return path
 

@@ -1,7 +1,7 @@
 """A target's face under each of its expression axes: what the readable parameters do.
 
 Drawn with the implicit face when its stage is trained, as far as the person's own expressions can
-say an axis; else with the mesh of the face model, which shows what the axis means.
+show an axis; else with the mesh of the face model, which shows what the axis means.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def inspect_axes(
     pictures = []
     for done, (name, z_exp) in enumerate(shown, 1):
         caption = f"{name} {100 * shares[name]:.0f} %" if name in shares else name
-        painted = rest + own.say_change((z_exp - rest)[None])[0] if trained else z_exp
+        painted = rest + own.retarget_change((z_exp - rest)[None])[0] if trained else z_exp
         pictures.append(draw_text(fit_into_square(cut(draw(painted)), SIDE_PX), caption))
         on_progress(Progress(step="drawing axes", done=done, total=len(shown), unit="faces"))
     path = target.folder / "inspect" / "axes.png"

@@ -1,4 +1,4 @@
-"""Say any expression with a person's own: networks can paint what they were trained on.
+"""Retarget any expression to a person's own: networks can paint what they were trained on.
 
 A combination of axes that the person never shows lies outside what was learnt, and comes out as
 stains. What is asked for by hand or by a driving video is therefore replaced by the most likely of
@@ -62,7 +62,7 @@ class OwnExpressions:
         # As far from the mean as the person goes; learnt is what lies within.
         self._reach = float(np.quantile(self._distance(offsets @ self._follow.T), 0.99))
 
-    def say(self, z_exp: FloatArray) -> FloatArray:
+    def retarget(self, z_exp: FloatArray) -> FloatArray:
         """The most likely expressions (T, E) of this person that look like `z_exp` (T, E).
 
         An expression of the person's own nearly stays as it is; one that goes further than they
@@ -71,13 +71,13 @@ class OwnExpressions:
         check_shape("z_exp", z_exp, None, len(self._mean))
         return np.asarray(self._mean + self._within(z_exp - self._mean), np.float32)
 
-    def say_change(self, change: FloatArray) -> FloatArray:
-        """Of a change of expression (T, E) what this person's own expressions can say."""
+    def retarget_change(self, change: FloatArray) -> FloatArray:
+        """Of a change of expression (T, E) what this person's own expressions can show."""
         check_shape("change", change, None, len(self._mean))
         return np.asarray(self._within(change), np.float32)
 
     def share(self, axis: int, strength: float) -> float:
-        """How much of what an axis does to the face this person can say, from 0 to about 1.
+        """How much of what an axis does to the face this person can show, from 0 to about 1.
 
         Args:
             axis: its index.
@@ -89,9 +89,9 @@ class OwnExpressions:
         return max(0.0, float(self._within(asked)[0] @ moved / max(asked[0] @ moved, 1e-12)))
 
     def _within(self, offsets: NDArray[Any]) -> NDArray[np.float64]:
-        said: NDArray[np.float64] = offsets.astype(np.float64) @ self._follow.T
-        distance = np.maximum(self._distance(said), 1e-12)
-        return said * np.minimum(1, self._reach / distance)[:, None]
+        retargeted: NDArray[np.float64] = offsets.astype(np.float64) @ self._follow.T
+        distance = np.maximum(self._distance(retargeted), 1e-12)
+        return retargeted * np.minimum(1, self._reach / distance)[:, None]
 
     def _distance(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
         """How many of the person's standard deviations offsets (T, E) are long: (T,)."""

@@ -280,7 +280,10 @@ class _Planes:
         if 2 * frames * math.prod(shape) < _PLANES_SHARE * room:
             self._store = torch.empty((frames, *shape), dtype=torch.bfloat16, device=footage.device)
         else:
-            LOGGER.info("planes of %d frames do not fit in memory, they are made anew", frames)
+            LOGGER.info(
+                "planes of %d frames do not fit in memory, they are computed anew at every step",
+                frames,
+            )
 
     @torch.no_grad()
     def of(self, numbers: Tensor) -> Tensor:

@@ -187,7 +187,7 @@ def test_the_expression_shown_is_exported_and_gives_the_same_frames(
     first = pirctl(*base, *edits, *table, "-o", "one.mkv")
     assert (first.status, first.out) == (0, "one.mkv\nout.csv\n"), first.err
     # The smile goes below rest in every frame.
-    assert "mouthSmileLeft: held at 0 to 1 in 13 of 13 frames" in first.err
+    assert "mouthSmileLeft: clamped to 0 to 1 in 13 of 13 frames" in first.err
     second = pirctl(*base, "--expression-file", "out.csv", "-o", "two.mkv")
     assert (second.status, second.err) == (0, "")
     plain = pirctl(*base, "-o", "three.mkv")

@@ -119,7 +119,7 @@ def test_only_the_change_is_said_with_the_persons_own_and_the_table_keeps_what_w
     recorded: list[np.ndarray] = []
     editor = ExpressionEditor(
         Controls(gains=(Gain(axis="jawOpen", gain=0.5),)), NAMES, LIMITS, 25,
-        record=recorded.append, say_change=lambda change: change / 2,
+        record=recorded.append, retarget_change=lambda change: change / 2,
     )  # fmt: skip
     painted = editor(z_exp)
     np.testing.assert_array_equal(recorded[0][:, 0], z_exp[:, 0] / 2)

@@ -104,7 +104,7 @@ def jaw_curve(path: Path) -> Iterator[np.ndarray]:
 
 
 def own_expressions(track: Track) -> OwnExpressions:
-    """What the person of a track can say, on a model with as few axes."""
+    """What the person of a track can show, on a model with as few axes."""
     whole = load_face_model()
     basis = whole.expression_basis[[whole.axis(name) for name in NAMES]]
     return OwnExpressions(track, replace(whole, expression_basis=basis, expression_names=NAMES))

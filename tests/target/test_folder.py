@@ -119,7 +119,7 @@ def test_a_key_that_stands_twice_in_target_yaml_is_refused(tmp_path: Path) -> No
     target = make_target(tmp_path, "obama")
     with target.about_path.open("a") as file:
         file.write("frames: 7\n")
-    with pytest.raises(TargetError, match="'frames' stands there twice"):
+    with pytest.raises(TargetError, match="'frames' is given twice"):
         _ = target.about
 
 

@@ -176,7 +176,7 @@ def _synthesise(
     ]  # fmt: skip
     status = library.espeak_Synth(text, len(text) + 1, 0, 1, 0, _UTF8, None, None)
     if status != 0:
-        raise RuntimeError(f"espeak-ng answered {status} to {sentence!r}")
+        raise RuntimeError(f"espeak-ng failed with status {status} on {sentence!r}")
     library.espeak_Synchronize()
     return blocks, events
 
