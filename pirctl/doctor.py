@@ -22,8 +22,9 @@ from pirctl.errors import PirctlError, ProgramMissing
 from pirctl.media.process import ffmpeg_program
 from pirctl.settings import DEFAULT_PRESET, Settings
 from pirctl.target.workspace import workspace_folder
-from pirctl.weights import catalog, hub
-from pirctl.weights.entry import WeightsEntry, WeightsState, cache_folder
+from pirctl.weights import catalog
+from pirctl.weights.entry import WeightsEntry, WeightsState, cache_folder, is_offline
+from pirctl.weights.needs import needs
 
 State = Literal["ok", "note", "problem"]
 
@@ -63,12 +64,14 @@ class WeightsCheck:
         name: of the entry in models/weights.yaml.
         state: here (and right), missing or wrong.
         used_for: one phrase.
+        sources: where it can come from.
         advice: what to do about it, one line; None: nothing.
     """
 
     name: str
     state: WeightsState
     used_for: str
+    sources: tuple[str, ...]
     advice: str | None = None
 
 
@@ -91,11 +94,18 @@ class Lack:
 
 @dataclass(frozen=True, kw_only=True)
 class PresetCheck:
-    """What a preset still lacks, from a video to a reenactment."""
+    """What a preset still lacks, from a video to a reenactment.
+
+    Attributes:
+        ready: whether it runs.
+        lacks: the model files that it needs and that somebody has to fetch.
+        by_itself: those that are missing and are fetched when they are first needed.
+    """
 
     name: str
     ready: bool
     lacks: tuple[Lack, ...]
+    by_itself: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +138,7 @@ def examine(preset: str = DEFAULT_PRESET, workspace: Path | None = None) -> Repo
     wanted = config.load(preset)
     states = {name: catalog.state_of(entry) for name, entry in catalog.weights_entries().items()}
     loaded = {name: config.load(name) for name in config.preset_names()} | {preset: wanted}
-    presets = tuple(_preset(name, settings, states) for name, settings in loaded.items())
+    presets = tuple(_preset(name, settings) for name, settings in loaded.items())
     chosen = next(one for one in presets if one.name == preset)
     checks = (
         _python(),
@@ -241,7 +251,8 @@ def _face_model() -> Check:
 
 def _disks(preset: PresetCheck, workspace: Path) -> Iterator[Check]:
     entries = catalog.weights_entries()
-    known = [entries[lack.name].bytes or 0 for lack in preset.lacks if lack.name in entries]
+    wanted = (*(lack.name for lack in preset.lacks), *preset.by_itself)
+    known = [entries[name].bytes or 0 for name in wanted if name in entries]
     cache, work = cache_folder(), workspace
     yield _disk("cache", cache, sum(known), "PIRCTL_HOME=FOLDER puts model files on another disk")
     yield _disk("workspace", work, _WORKSPACE_BYTES, "five minutes of 512 px video take about 1 GB")
@@ -270,6 +281,7 @@ def _weights(entry: WeightsEntry, state: WeightsState) -> WeightsCheck:
         name=entry.name,
         state=state,
         used_for=entry.used_for,
+        sources=entry.sources,
         advice=None if state == WeightsState.HERE else _get(entry, state),
     )
 
@@ -277,36 +289,28 @@ def _weights(entry: WeightsEntry, state: WeightsState) -> WeightsCheck:
 def _get(entry: WeightsEntry, state: WeightsState) -> str:
     if state == WeightsState.WRONG:
         return entry.mend
-    return entry.steps or f"pirctl models pull {entry.name}"
+    command = entry.steps or f"pirctl models pull {entry.name}"
+    if entry.at_first_use and not is_offline():
+        return f"fetched when it is first needed, or now: {command}"
+    return command
 
 
-def _preset(name: str, settings: Settings, states: dict[str, WeightsState]) -> PresetCheck:
-    lacks = tuple(_lacks(settings, states))
-    return PresetCheck(name=name, ready=not lacks, lacks=lacks)
-
-
-def _lacks(settings: Settings, states: dict[str, WeightsState]) -> Iterator[Lack]:
-    needs = {
-        "face_landmarker": "preprocess --landmarks FILE",
-        "bisenet": "preprocess --parser geometry",
-    }
-    if settings.loss.perceptual:
-        needs["vgg16"] = "train --set loss.perceptual=0"
-    for name, without in needs.items():
-        if states[name] != WeightsState.HERE:
-            get = _get(catalog.weights_entry(name), states[name])
-            yield Lack(name=name, state=states[name], get=get, without=without)
-    speech = settings.speech
-    if speech.encoder != "wav2vec2" or Path(speech.model).expanduser().is_dir():
-        return
-    revision = speech.revision or catalog.hub_revision(speech.model)
-    listed = catalog.hub_entry(speech.model)
-    if listed is not None and listed.revision == revision:
-        name, state = listed.name, states[listed.name]
-        get = _get(listed, state)
-    else:
-        missing = hub.find(speech.model, revision) is None
-        name, state = speech.model, WeightsState.MISSING if missing else WeightsState.HERE
-        get = catalog.hub_command(speech.model)
-    if state != WeightsState.HERE:
-        yield Lack(name=name, state=state, get=get, without="train --set speech.encoder=mel")
+def _preset(name: str, settings: Settings) -> PresetCheck:
+    wanted = [need for need in needs(settings) if need.is_required]
+    missing = [(need, need.state) for need in wanted if need.state != WeightsState.HERE]
+    by_itself = [
+        need.name
+        for need, state in missing
+        if need.comes_by_itself and state == WeightsState.MISSING
+    ]
+    lacks = tuple(
+        Lack(
+            name=need.name,
+            state=state,
+            get=_get(need.entry, state) if need.entry else catalog.hub_command(need.name),
+            without=need.without,
+        )
+        for need, state in missing
+        if need.name not in by_itself
+    )
+    return PresetCheck(name=name, ready=not lacks, lacks=lacks, by_itself=tuple(by_itself))

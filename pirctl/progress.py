@@ -56,3 +56,8 @@ class Stopwatch:
     def seconds(self) -> dict[str, float]:
         """Seconds per part, in the order in which the parts first ended."""
         return dict(self._seconds)
+
+
+def byte_text(count: float) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

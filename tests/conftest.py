@@ -42,3 +42,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep tests away from the user's cache, workspace and network."""
     monkeypatch.setenv("PIRCTL_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.delenv("PIRCTL_WORKSPACE", raising=False)
+    monkeypatch.setenv("PIRCTL_OFFLINE", "1")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the only place where pip looks, whatever this machine is set to."""
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT", "PIRCTL_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder

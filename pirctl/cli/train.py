@@ -35,6 +35,7 @@ def train(
         bool, typer.Option("--restart", help="Throw away what was trained, and begin anew.")
     ] = False,
     device: options.Device = None,
+    offline: options.Offline = False,
     workspace: options.Workspace = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,

@@ -113,7 +113,8 @@ def driving_expression(
     with open_points(
         TrackerOptions(
             model=driving.tracker_model, landmarks=driving.landmarks, detector=driving.detector
-        )
+        ),
+        on_progress=on_progress,
     ) as points:
         track = fit_source(work, points)
     return DrivingExpression(

@@ -1,6 +1,7 @@
 """Choose who looks at the frames: tracker, parser of pixels, regressor of face coefficients.
 
-Nothing falls back silently: what is not there is an error that names every way out.
+What was asked for and is not there is an error that names every way out. What was not asked for
+is chosen by what is there; the target records it, and the command line says it.
 """
 
 from __future__ import annotations
@@ -17,19 +18,25 @@ from pirctl.face.landmark_file import Landmarks, read_landmark_file
 from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
 from pirctl.face.track import FaceDetector, MediapipeDetector
 from pirctl.prepare.options import ParserOptions, TrackerOptions
-from pirctl.weights.catalog import find_weights
+from pirctl.progress import OnProgress, ignore_progress
+from pirctl.weights.catalog import find_weights, weights_entry
+from pirctl.weights.needs import fetch_at_first_use
 
 
-def choose_detector(tracker: TrackerOptions, device: str | None) -> FaceDetector:
+def choose_detector(
+    tracker: TrackerOptions, device: str | None, on_progress: OnProgress = ignore_progress
+) -> FaceDetector:
     """The tracker's detector.
 
     Args:
         tracker: its name and model file.
         device: for facexlib's networks; None is a GPU if there is one.
+        on_progress: told of MediaPipe's model, which is fetched when it is first needed.
 
     Raises:
         SettingsError: a model file for a tracker that takes none.
         WeightsMissing: a model file is not there.
+        WeightsError: it could not be fetched.
     """
     model = tracker.model
     if tracker.name == "facexlib":
@@ -44,18 +51,23 @@ def choose_detector(tracker: TrackerOptions, device: str | None) -> FaceDetector
         alignment = _find("awing", ways, pull)
         return FacexlibDetector(detection, alignment, select_device(device))
     ways = "--tracker-model FILE, or give points with --landmarks FILE"
+    if model is None:
+        fetch_at_first_use("face_landmarker", on_progress)
     return MediapipeDetector(model or _find("face_landmarker", ways))
 
 
 @contextmanager
 def open_points(
-    tracker: TrackerOptions, device: str | None = None
+    tracker: TrackerOptions,
+    device: str | None = None,
+    on_progress: OnProgress = ignore_progress,
 ) -> Iterator[Landmarks | FaceDetector]:
     """Where the points of a video come from: a file that has them, else what finds them.
 
     Args:
         tracker: a landmark file, else a detector, else the tracker to choose.
         device: as for `choose_detector`.
+        on_progress: as for `choose_detector`.
 
     Raises:
         MediaError: the file is no landmark file.
@@ -67,21 +79,27 @@ def open_points(
     elif tracker.detector is not None:
         yield tracker.detector
     else:
-        with closing(choose_detector(tracker, device)) as chosen:
+        with closing(choose_detector(tracker, device, on_progress)) as chosen:
             yield chosen
 
 
 def choose_parser(parser: ParserOptions, device: str | None) -> Parser:
-    """The parser; None is BiSeNet.
+    """The parser; without a name BiSeNet where its weights are in the cache, else from landmarks.
+
+    BiSeNet's weights are fetched by name only, since their licence has conditions.
 
     Args:
         parser: its name and weights.
         device: for BiSeNet; None is a GPU if there is one.
 
     Raises:
-        WeightsMissing: BiSeNet's weights are not there.
+        WeightsMissing: BiSeNet's weights are asked for and not there.
     """
-    if parser.name == "geometry":
+    name = parser.name
+    if name is None:
+        has_weights = parser.weights is not None or weights_entry("bisenet").is_here
+        name = "bisenet" if has_weights else "geometry"
+    if name == "geometry":
         return GeometryParser()
     path = parser.weights or _find("bisenet", "--parser geometry, which needs none")
     return BisenetParser(path, select_device(device))

@@ -128,7 +128,7 @@ def preprocess(
     model = load_face_model(fit.face_model)
     regressor = _choose_regressor(fit, model, device)
     source = Source(video=video, info=info, sha256=file_hash(video, on_progress=on_progress))
-    with open_points(tracker, device) as points:
+    with open_points(tracker, device, on_progress) as points:
         seen = _seen(points, tracker.landmarks, info)
         labeller = choose_parser(parser, device)
         method = fit.method

@@ -49,6 +49,7 @@ from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
 from pirctl.training.trainer import Trainer
 from pirctl.weights.catalog import find_weights
+from pirctl.weights.needs import fetch_for
 
 LOGGER = logging.getLogger(__name__)
 
@@ -170,6 +171,7 @@ def _prepare(
         )
     if "render" in names and "face" not in names:
         _require_face(target)
+    fetch_for(settings, names, on_progress)
     if settings.loss.perceptual and set(names) & {"face", "render"}:
         find_weights("vgg16")
     track = target.track()
@@ -326,7 +328,6 @@ _BUILDERS: dict[str, Callable[[_Job], tuple[Trainer, CheckpointAbout, Settings]]
 
 def _perceptual(job: _Job) -> PerceptualLoss | None:
     if not job.settings.loss.perceptual:
-        LOGGER.info("loss.perceptual is 0: training without VGG16")
         return None
     layers = job.settings.loss.perceptual_layers
     return PerceptualLoss(find_weights("vgg16"), layers).to(job.device)

@@ -23,6 +23,8 @@ _CHUNK_BYTES = 1 << 20
 _MOST_EXPANSION = 20
 """Times its own size that a tar archive may have in other members, which are passed over: what
 grows a thousandfold is made to fill a memory or an hour."""
+_SLACK_BYTES = 1 << 20
+"""For the padding and the headers of a small archive."""
 
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError,
@@ -87,7 +89,7 @@ def _extract_zip(archive: Path, wanted: Mapping[str, tuple[Path, int]], on_bytes
 def _extract_tar(archive: Path, wanted: Mapping[str, tuple[Path, int]], on_bytes: OnBytes) -> None:
     missing = dict(wanted)
     asked_bytes = sum(most for _, most in wanted.values())
-    most_bytes = asked_bytes + _MOST_EXPANSION * archive.stat().st_size
+    most_bytes = _SLACK_BYTES + asked_bytes + _MOST_EXPANSION * archive.stat().st_size
     with gzip.open(archive) as unzipped:
         stream = cast(IO[bytes], _Bounded(cast(IO[bytes], unzipped), most_bytes))
         with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as content:

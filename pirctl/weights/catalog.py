@@ -90,8 +90,12 @@ def find_weights(name: str, path: Path | None = None) -> Path:
         hub.check_once(folder, entry.mend)
         return folder
     if not entry.is_here:
+        offline = ""
+        if entry.at_first_use and weights.is_offline():
+            offline = ", and may not be fetched (--offline or PIRCTL_OFFLINE)"
         raise WeightsMissing(
-            f"{entry.file} is needed for {entry.used_for}, and is not in {entry.path.parent}",
+            f"{entry.file} is needed for {entry.used_for}, and is not in {entry.path.parent}"
+            f"{offline}",
             hint=entry.steps
             or f"pirctl models pull {name}  (a file you have: pirctl models import {name} FILE)",
         )

