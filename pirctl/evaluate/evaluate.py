@@ -4,11 +4,15 @@ The held-out frames are repainted from their own masked pictures by the held-out
 compared with the truth. A score alone proves nothing, so the same measurement is made of
 
     truth            the held-out frames themselves: the error of the reader, the floor of a column
+    true expression  repainted by the same networks, showing the tracked expression: what the
+                     pictures cost, apart from the speech
     ours             repainted, driven by the held-out sound
     mean mouth       repainted by the same networks, showing the person's mean expression
     wrong speech     repainted, driven by sound of the training part, repeated if that is shorter
     untouched frame  frames of the training part shown unchanged under the new speech, as a
                      viewer would see them without dubbing; their head pose is their own
+    silence          repainted, driven by silence: the mouth should not move although it does in
+                     the frames that are painted over; where it does, they leak
 """
 
 from __future__ import annotations
@@ -16,10 +20,9 @@ from __future__ import annotations
 import json
 import tempfile
 import wave
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,14 @@ from numpy.typing import NDArray
 from pirctl.device import memory_errors
 from pirctl.errors import TargetError
 from pirctl.evaluate.lip_reader import MOST_FRAMES, ReadLips, fit_reader, own_reader
+from pirctl.evaluate.pixels import Distance, PixelScorer, Shown
 from pirctl.evaluate.scores import Score, Scorer
 from pirctl.evaluate.sheet import evaluation_sheet
 from pirctl.face.model import load_face_model
 from pirctl.files import atomic_file
 from pirctl.media import read_frames
+from pirctl.media.sound import write_sound
+from pirctl.networks.lpips import find_lpips
 from pirctl.perform.actor import Actor
 from pirctl.perform.footage import read_ping_pong
 from pirctl.perform.poses import mean_expression
@@ -45,9 +51,13 @@ FloatArray = NDArray[np.float32]
 
 BASELINES = ("mean mouth", "wrong speech", "untouched frame")
 """Rows that `ours` must beat."""
+ROWS = ("truth", "true expression", "ours", *BASELINES, "silence")
+"""Every row, in the order of the table."""
 
 _FEWEST_FRAMES = 10
 _BATCH = 4
+_LPIPS_FRAMES = 50
+"""Frames of each row that LPIPS looks at, evenly spread: VGG16 is slow without a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +68,11 @@ class EvaluateReport:
         target: name of the target.
         first_frame: number of the first held-out frame.
         frames: held-out frames measured.
-        rows: `truth`, `ours` and the baselines.
+        rows: those of `ROWS`.
         improvement: per baseline, how much better `ours` is: `correlation` as a difference, `lmd`
             and `mouth_mse` as per cent of the baseline's error removed.
+        leak: the mouth's movement when driven by silence, as a share of the truth's; it contains
+            the reader's error. The idea is KeySync's (Bigata et al. 2025).
         scores_path: `scores.json`.
         sheet_path: the contact sheet.
     """
@@ -70,6 +82,7 @@ class EvaluateReport:
     frames: int
     rows: tuple[Score, ...]
     improvement: dict[str, dict[str, float]]
+    leak: float
     scores_path: Path
     sheet_path: Path
 
@@ -88,6 +101,7 @@ def evaluate(
     folder: Path | None = None,
     *,
     read: ReadLips | None = None,
+    distances: Mapping[str, Distance] | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> EvaluateReport:
     """Measure a trained target on its held-out frames.
@@ -96,6 +110,7 @@ def evaluate(
         actor: the loaded target.
         folder: where `scores.json` and `sheet.png` go; `evaluate` in the target's folder if None.
         read: reads lips in pictures; fitted to the target's training frames if None.
+        distances: `lpips_alex` and `lpips_vgg`; if None, those whose weights are there.
         on_progress: is told about every frame of every row.
 
     Raises:
@@ -107,42 +122,60 @@ def evaluate(
     _check(actor, total)
     folder = target.folder / "evaluate" if folder is None else folder
     read = _fit(actor, on_progress) if read is None else read
-    scorer = partial(Scorer, read=read, track=track, size_px=target.about.size_px)
+    distances = find_lpips(actor.painter.device) if distances is None else distances
+
+    def scorer(name: str) -> Scorer:
+        pixels = PixelScorer(distances, -(-total // _LPIPS_FRAMES))
+        return Scorer(name, read, track, target.about.size_px, pixels)
 
     with (
         tempfile.TemporaryDirectory(prefix="pirctl-") as temporary,
         memory_errors(f"painting {_BATCH} frames at once", "--device cpu"),
     ):
-        right, wrong = Path(temporary) / "right.wav", Path(temporary) / "wrong.wav"
-        rate = actor.settings.media.frame_rate
-        cut_sound(target.audio_path, right, first / rate, total / rate)
-        # Never of the held-out part: the clip's beginning, again and again if need be.
-        cut_sound(target.audio_path, wrong, 0.0, total / rate, again_at_s=first / rate)
-        mean = mean_expression(track, first)[None]
-        sources: dict[str, Callable[[], Iterable[FloatArray]]] = {
-            "ours": lambda: actor.express(right),
-            "mean mouth": lambda: (mean for _ in range(total)),
-            "wrong speech": lambda: actor.express(wrong),
-        }
-        rows = [_score_truth(actor, scorer("truth"), first, total)]
+        sources = _expressions(actor, Path(temporary), first, total)
+        rows = {"truth": _score_truth(actor, scorer("truth"), first, total)}
         for name, source in sources.items():
             painted = _paint(actor, source(), first, total)
-            rows.append(_score_painted(painted, actor, scorer(name), first, total, on_progress))
-        rows.append(_score_untouched(actor, scorer("untouched frame"), first, total, on_progress))
+            rows[name] = _score_painted(painted, actor, scorer(name), first, total, on_progress)
+        untouched = scorer("untouched frame")
+        rows[untouched.name] = _score_untouched(actor, untouched, first, total, on_progress)
         sheet_path = folder / "sheet.png"
-        evaluation_sheet(actor, list(actor.express(right)), first, total, sheet_path)
+        evaluation_sheet(actor, list(sources["ours"]()), first, total, sheet_path)
     report = EvaluateReport(
         target=target.name,
         first_frame=first,
         frames=int(track.valid[first:].sum()),
-        rows=tuple(rows),
-        improvement=improvement(rows),
+        rows=tuple(rows[name] for name in ROWS),
+        improvement=improvement(rows.values()),
+        leak=rows["silence"].movement,
         scores_path=folder / "scores.json",
         sheet_path=sheet_path,
     )
     with atomic_file(report.scores_path) as path:
         path.write_text(json.dumps(report.to_mapping(), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _expressions(
+    actor: Actor, folder: Path, first: int, total: int
+) -> dict[str, Callable[[], Iterable[FloatArray]]]:
+    """What drives each painted row: chunks (t, E); `folder` gets the sounds, and must stay."""
+    media, audio = actor.settings.media, actor.target.audio_path
+    right, wrong, silence = (folder / f"{name}.wav" for name in ("right", "wrong", "silence"))
+    rate = media.frame_rate
+    cut_sound(audio, right, first / rate, total / rate)
+    # Never of the held-out part: the clip's beginning, again and again if need be.
+    cut_sound(audio, wrong, 0.0, total / rate, again_at_s=first / rate)
+    samples = round(total / rate * media.sample_rate_hz)
+    write_sound(silence, np.zeros(samples, np.float32), media.sample_rate_hz)
+    mean = mean_expression(actor.track, first)[None]
+    return {
+        "true expression": lambda: (actor.track.z_exp[first:],),
+        "ours": lambda: actor.express(right),
+        "mean mouth": lambda: (mean for _ in range(total)),
+        "wrong speech": lambda: actor.express(wrong),
+        "silence": lambda: actor.express(silence),
+    }
 
 
 def improvement(rows: Iterable[Score]) -> dict[str, dict[str, float]]:
@@ -235,7 +268,8 @@ def _paint(
 
 def _score_truth(actor: Actor, scorer: Scorer, first: int, total: int) -> Score:
     for number, frame in _truth(actor, first, total):
-        scorer.add(number, frame)
+        mask = actor.painter.masks([number])[0]
+        scorer.add(number, frame, Shown(painted=frame, mask=mask))
     return scorer.score()
 
 
@@ -249,7 +283,8 @@ def _score_painted(
 ) -> Score:
     truths = _truth(actor, first, total)
     for done, (item, (number, truth)) in enumerate(zip(painted, truths, strict=False), 1):
-        scorer.add(number, item.frame, truth, item.mask)
+        shown = Shown(painted=item.frame, mask=item.mask, truth=truth)
+        scorer.add(number, item.frame, shown)
         on_progress(Progress(step=scorer.name, done=done, total=total))
     return scorer.score()
 
@@ -263,6 +298,7 @@ def _score_untouched(
     with closing(shown):
         for done, ((pose, frame), (number, truth)) in enumerate(zip(shown, truths, strict=True), 1):
             mask = actor.painter.masks([number])[0]
-            scorer.add(number, frame, truth, mask, pose_number=pose)
+            shown_now = Shown(painted=frame, mask=mask, truth=truth)
+            scorer.add(number, frame, shown_now, pose_number=pose)
             on_progress(Progress(step=scorer.name, done=done, total=total))
     return scorer.score()

@@ -16,10 +16,15 @@ from pirctl.perform.poses import drive
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
-ROWS = ("truth", "masked frame", "implicit face", "output", "mouth, output", "mouth, truth")
+ROWS = (
+    "truth", "masked frame", "implicit face", "output",
+    "mouth, output", "mouth, true expression", "mouth, truth",
+)  # fmt: skip
 """Rows of the sheet. The held-out frame is both the truth and the source of the masked frame."""
 
 _COLUMNS = 7
+_SIDE_PX = 256
+_LARGEST_SIDE_PX = 512
 
 
 def evaluation_sheet(
@@ -40,15 +45,17 @@ def evaluation_sheet(
     truths = np.stack([frame_at(actor.target.frames_path, number) for number in numbers])
     z_exp = drive(actor.track.z_exp[numbers], speech[offsets], actor.mouth_axes)
     shown = actor.painter.pictures(numbers, truths, z_exp)
+    told = actor.painter.paint(numbers, truths, actor.track.z_exp[numbers])
     masks = actor.painter.masks(numbers)
-    size = truths.shape[1]
     close = [
-        np.stack([enlarge(image, mask, size) for image, mask in zip(images, masks, strict=True)])
-        for images in (shown.painted, truths)
+        [cut_mouth(image, mask) for image, mask in zip(images, masks, strict=True)]
+        for images in (shown.painted, told, truths)
     ]
-    rows = [truths, shown.masked, shown.face, shown.painted, *close]
+    # As large as a mouth is in its picture, so that no detail of it is lost on the sheet.
+    largest = max(len(image) for row in close for image in row)
+    side_px = min(max(_SIDE_PX, largest), _LARGEST_SIDE_PX)
+    pictures = [*map(list, (truths, shown.masked, shown.face, shown.painted)), *close]
     rate = actor.settings.media.frame_rate
-    pictures, side_px = [list(row) for row in rows], min(256, size)
     # Fitted first: text that is resized with its picture cannot be read.
     pictures[0] = [
         draw_text(fit_into_square(image, side_px), f"{number / rate:.2f} s")
@@ -57,16 +64,13 @@ def evaluation_sheet(
     write_image(path, contact_sheet(pictures, captions=ROWS, side_px=side_px))
 
 
-def enlarge(image: ByteArray, mask: FloatArray, size: int) -> ByteArray:
-    """Cut a square around the masked region out of (H, W, 3) and resize it to `size`."""
-    import cv2
-
+def cut_mouth(image: ByteArray, mask: FloatArray) -> ByteArray:
+    """Cut a square around the masked region out of (H, W, 3); black where nothing is masked."""
     rows, columns = np.nonzero(mask > 0.5)
     if not len(rows):
-        return np.zeros((size, size, 3), np.uint8)
+        return np.zeros((1, 1, 3), np.uint8)
     height, width = mask.shape
     side = min(height, width, max(int(np.ptp(rows)), int(np.ptp(columns))) + 1)
     top = int(np.clip((rows.min() + rows.max()) // 2 - side // 2, 0, height - side))
     left = int(np.clip((columns.min() + columns.max()) // 2 - side // 2, 0, width - side))
-    part = image[top : top + side, left : left + side]
-    return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return image[top : top + side, left : left + side]
