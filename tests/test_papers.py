@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from pirctl import config
+from pirctl.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("models/**/*.md")])
+CODE = re.compile(r"`(pirctl [^`]+)`")
 
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def command_lines(path: Path) -> list[str]:
+    """Every call of pirctl, in a block or in the text, without its comment."""
+    text = path.read_text()
+    blocks = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    found = [line for line in blocks if line.startswith("pirctl ")]
+    found += [call.replace("\n", " ") for call in CODE.findall(text)]
+    return [" ".join(line.split("  #")[0].split("    ")[0].split()) for line in found]
+
+
+def parse(command: Any, name: str, arguments: list[str]) -> None:
+    """Read a command line as pirctl does, and run nothing; raises what a user would be told."""
+    commands = getattr(command, "commands", None)
+    if commands is None:
+        command.make_context(name, arguments)
+        return
+    assert arguments[0] in commands or arguments[0].startswith("-"), f"{name} {arguments[0]}"
+    if arguments[0] in commands and arguments[1:]:
+        parse(commands[arguments[0]], arguments[0], arguments[1:])
 
 
 def test_the_readme_is_short() -> None:
@@ -28,6 +53,12 @@ def test_links_and_pictures_lead_to_files_of_the_repository(path: Path) -> None:
         if "://" not in target:
             assert (path.parent / target).is_file(), target
             assert ROOT in (path.parent / target).resolve().parents
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_every_command_line_is_one_that_pirctl_takes(path: Path) -> None:
+    for line in command_lines(path):
+        parse(typer.main.get_command(app), "pirctl", shlex.split(line)[1:])
 
 
 @pytest.mark.parametrize("path", PAPERS, ids=name_of)
