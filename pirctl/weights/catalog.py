@@ -83,8 +83,8 @@ def find_weights(name: str, path: Path | None = None) -> Path:
         folder = hub_folder(entry)
         if folder is None:
             raise WeightsMissing(
-                f"{entry.repository} is needed for {entry.used_for}, and is not in the cache of "
-                "the Hugging Face hub",
+                f"{entry.repository} is needed for {entry.used_for}, and is neither in "
+                f"{hub.hub_folder()} nor in the cache of the Hugging Face hub",
                 hint=f"pirctl models pull {name}",
             )
         hub.check_once(folder, entry.mend)
@@ -104,7 +104,7 @@ def find_weights(name: str, path: Path | None = None) -> Path:
 
 
 def hub_folder(entry: WeightsEntry) -> Path | None:
-    """The folder of a hub model in the hub's own cache; None: it is not complete there."""
+    """The folder of a hub model; None: it is nowhere, or not complete."""
     assert entry.repository is not None
     assert entry.revision is not None
     return hub.find(entry.repository, entry.revision)

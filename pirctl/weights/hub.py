@@ -1,8 +1,9 @@
-"""Models of the Hugging Face hub, in its own cache.
+"""Models of the Hugging Face hub, in a folder of pirctl's own cache that is laid out as the hub's.
 
-The hub's client brings the small files and keeps the cache. The weights are brought by `transfer`,
+The hub's client brings the small files and keeps the folder. The weights are brought by `transfer`,
 because the client neither resumes a download that was stopped nor compares what arrives with its
-hash. The cache names every file by its hash, so what is there can be checked without a network.
+hash. Every file is named by its hash, so what is there can be checked without a network. A model
+that the user has in the hub's cache is read there; nothing is ever written into that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.files import check_writable, file_hash
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.weights import entry as weights
-from pirctl.weights.entry import WeightsEntry, mismatch
+from pirctl.weights.entry import WeightsEntry, cache_folder, is_offline, mismatch
 from pirctl.weights.transfer import transfer
 
 _SETTINGS = ("config.json", "preprocessor_config.json")
@@ -29,12 +30,24 @@ _ELSEWHERE = "name a local folder: --set speech.model=FOLDER"
 
 
 def find(repository: str, revision: str) -> Path | None:
-    """The folder of a model in the hub's cache, or None where it is not or not complete."""
+    """The folder of a model in our cache, else in the hub's; None where neither has it whole."""
+    return _find(repository, revision, hub_folder()) or _find(repository, revision, None)
+
+
+def hub_folder() -> Path:
+    """Where models of the hub are kept; may not exist."""
+    return cache_folder() / "hub"
+
+
+def _find(repository: str, revision: str, cache: Path | None) -> Path | None:
+    """The folder of a model in a cache; None is the hub's own."""
     import huggingface_hub
 
     folder = None
     for name in _SETTINGS:
-        found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
+        found = huggingface_hub.try_to_load_from_cache(
+            repository, name, cache_dir=cache, revision=revision
+        )
         if not isinstance(found, str):
             return None
         folder = Path(found).parent
@@ -49,9 +62,10 @@ def fetch(
     *,
     endpoint: str | None = None,
     force: bool = False,
+    is_asked: bool = False,
     on_progress: OnProgress = ignore_progress,
 ) -> Path:
-    """Download a model into the hub's cache: its settings and one file of weights.
+    """Download a model into our cache: its settings and one file of weights.
 
     A broken download goes on where it stopped; weights get their name when their hash is right.
 
@@ -60,26 +74,29 @@ def fetch(
         revision: commit, tag or branch.
         endpoint: a mirror of the hub; None: HF_ENDPOINT, else the hub.
         force: download again what is there.
+        is_asked: the user named it, which PIRCTL_OFFLINE does not forbid.
         on_progress: receives the bytes.
 
     Raises:
         WeightsError: offline, no such model, or the connection failed.
         WeightsCorrupt: what arrived is not what the hub says it has.
-        PirctlError: the hub's cache cannot be written.
+        PirctlError: the cache cannot be written.
     """
     from huggingface_hub import constants, is_offline_mode
 
     folder = find(repository, revision)
     if folder is not None and not force:
         return folder
+    forbidden = "PIRCTL_OFFLINE" if is_offline() and not is_asked else ""
     if is_offline_mode():
+        forbidden = "HF_HUB_OFFLINE"
+    if forbidden:
         raise WeightsError(
-            f"{repository} cannot be fetched from the Hugging Face hub: HF_HUB_OFFLINE forbids it",
-            hint=f"unset HF_HUB_OFFLINE, or {_ELSEWHERE}",
+            f"{repository} cannot be fetched from the Hugging Face hub: {forbidden} forbids it",
+            hint=f"unset {forbidden}, or {_ELSEWHERE}",
         )
-    cache = Path(constants.HF_HUB_CACHE)
     try:
-        check_writable(cache / "models")
+        check_writable(hub_folder() / "models")
         with _quiet_client():
             _ask(repository, revision, endpoint)
             folder = _snapshot(repository, revision, _SETTINGS, endpoint, force=force)
@@ -90,7 +107,7 @@ def fetch(
     except WeightsError as error:
         raise type(error)(error.message, hint=f"try again later, or {_ELSEWHERE}") from error
     except PirctlError as error:
-        hint = "free some space, or name a folder of your own for the hub's cache: HF_HOME=FOLDER"
+        hint = "free some space, or name a folder of your own for the cache: PIRCTL_HOME=FOLDER"
         raise PirctlError(error.message, hint=hint) from error
     except Exception as error:  # The client raises many kinds, its HTTP library's among them.
         host = endpoint or constants.ENDPOINT
@@ -137,6 +154,7 @@ def _snapshot(
     return Path(
         huggingface_hub.snapshot_download(
             repository,
+            cache_dir=hub_folder(),
             revision=revision,
             allow_patterns=list(names),
             endpoint=endpoint,
@@ -213,7 +231,7 @@ def _find_weights(repository: str, commit: str, endpoint: str | None) -> tuple[s
 def _blob_entry(
     name: str, digest: str, url: str | None = None, size: int | None = None
 ) -> WeightsEntry:
-    """A large file of the hub's cache, which is named by its SHA-256."""
+    """A large file of such a cache, which is named by its SHA-256."""
     return weights.unlisted(name, digest, url=url, bytes=size, sha256=digest)
 
 
@@ -239,7 +257,7 @@ def _reason(error: BaseException) -> str:
 
 
 def check(folder: Path, mend: str) -> None:
-    """Raise unless every file of a model in the hub's cache has the hash that it is named by.
+    """Raise unless every file of a model has the hash that it is named by.
 
     Args:
         folder: as `find` gives it.

@@ -33,7 +33,7 @@ def pull(
     road: Road | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Path:
-    """Fetch a model file into the cache, or a hub model into the hub's cache.
+    """Fetch a model file, or a model of the Hugging Face hub, into the cache.
 
     Args:
         entry: which.
@@ -62,6 +62,7 @@ def pull(
             entry.revision,
             endpoint=mirror,
             force=force,
+            is_asked=True,
             on_progress=on_progress,
         )
         hub.check_once(folder, entry.mend)

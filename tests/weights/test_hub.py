@@ -150,6 +150,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(transfer, "_PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("PIRCTL_OFFLINE", "")
     model = Hub()
     with serving(handler(model)) as model.port:
         yield model
@@ -176,6 +177,32 @@ def test_a_model_comes_with_its_settings_and_one_file_of_weights(
     before = len(model.asked)
     assert fetch(model) == folder
     assert len(model.asked) == before
+
+
+def test_the_hubs_own_cache_is_read_and_never_written(model: Hub, tmp_path: Path) -> None:
+    theirs = tmp_path / "hub"
+    folder = fetch(model)
+    assert hub.hub_folder() in folder.parents
+    assert not theirs.exists()
+    hub.hub_folder().rename(theirs)  # As `hf download` would have left it.
+    found = hub.find(*MODEL)
+    assert found == fetch(model)
+    assert found is not None
+    assert theirs in found.parents
+    before = sorted((path, path.lstat().st_mtime_ns) for path in theirs.rglob("*"))
+    hub.check_once(found, "again")
+    assert hub.hub_folder() in fetch(model, force=True).parents
+    assert sorted((path, path.lstat().st_mtime_ns) for path in theirs.rglob("*")) == before
+
+
+def test_nothing_is_fetched_that_nobody_named_when_that_is_forbidden(
+    model: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIRCTL_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="PIRCTL_OFFLINE forbids it"):
+        fetch(model)
+    assert not model.asked
+    assert (fetch(model, is_asked=True) / WEIGHTS).read_bytes() == CONTENT
 
 
 def test_a_model_without_safetensors_comes_as_it_is(model: Hub) -> None:
@@ -303,12 +330,12 @@ def test_an_offline_hub_is_a_sentence_and_what_is_here_is_found(
 
 
 def test_a_cache_that_cannot_be_written_is_told_where_else_it_may_be(
-    model: Hub, tmp_path: Path
+    model: Hub,
 ) -> None:
-    (tmp_path / "hub").write_text("a file")
+    hub.hub_folder().write_text("a file")
     with pytest.raises(PirctlError, match="not a folder") as caught:
         fetch(model)
-    assert "HF_HOME=FOLDER" in str(caught.value.hint)
+    assert "PIRCTL_HOME=FOLDER" in str(caught.value.hint)
     assert not model.asked
 
 
