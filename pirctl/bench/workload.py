@@ -98,9 +98,20 @@ def speech_networks(settings: Settings, device: torch.device) -> tuple[SpeechEnc
 
 
 def _architecture(speech: SpeechSettings) -> dict[str, object] | None:
-    """The published sizes of a wav2vec 2.0 model, so that its weights are not needed."""
-    if speech.encoder != "wav2vec2":
+    """The published sizes of a pre-trained model, so that its weights are not needed."""
+    if speech.encoder == "mel":
         return None
+    if speech.encoder == "whisper":  # tiny, as far as it is used
+        return {
+            "config": {
+                "d_model": 384,
+                "encoder_attention_heads": 6,
+                "encoder_ffn_dim": 1536,
+                "encoder_layers": speech.whisper_layer,
+                "max_source_positions": 1500,
+                "num_mel_bins": 80,
+            }
+        }
     config: dict[str, object] = {}
     if "base" not in speech.model:
         config = {

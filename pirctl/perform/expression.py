@@ -1,7 +1,8 @@
 """A sound file to a stream of expressions: speech encoder, decoder, and a mouth that rests.
 
-Two passes over the file: one measures how loud it is (one float per frame), one turns it into
-expressions, chunk by chunk. Neither the memory nor the cost of a frame grows with the length.
+Three passes over the file: one measures how loud it is and one where a voice is (one float per
+frame each), one turns it into expressions, chunk by chunk. Neither the memory nor the cost of a
+frame grows with the length.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pirctl.settings import Settings
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.speech.gate import silence_gate
 from pirctl.speech.level import FloatArray, Loudness
+from pirctl.speech.voice import hear_voice
 from pirctl.tensors import check_shape
 
 _MOUTH = ("jaw", "mouth", "tongue", "cheekPuff")
@@ -73,7 +75,7 @@ def speech_expression(
         sound: any file with sound; it is measured before this returns.
         stage: the trained audio stage, ready for use (evaluation mode).
         z_id: (I,) the target's identity coefficients.
-        rest: (E,) the target's closed mouth, shown where the sound is silent; None: never.
+        rest: (E,) the target's closed mouth, shown where nobody speaks; None: never.
         axes: the axes that come to rest; None: all of them.
         on_progress: is told about frames made.
 
@@ -90,7 +92,11 @@ def speech_expression(
     with closing(stream_sound(sound, rate_hz)) as pieces:
         loudness = stage.encoder.measure(pieces)
     chunks = _predict(sound, stage, z_id, loudness, on_progress)
-    return chunks if rest is None else _at_rest(chunks, silence_gate(loudness), rest, axes)
+    if rest is None:
+        return chunks
+    with closing(stream_sound(sound, rate_hz)) as pieces:
+        voice = hear_voice(pieces, loudness, stage.encoder.frame_samples, rate_hz)
+    return _at_rest(chunks, silence_gate(loudness, voice), rest, axes)
 
 
 def _predict(

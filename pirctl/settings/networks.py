@@ -12,12 +12,19 @@ from pirctl.settings.check import at_least
 class SpeechSettings:
     """Sound to one feature vector per video frame."""
 
-    encoder: Literal["wav2vec2", "mel"] = "wav2vec2"
-    """`wav2vec2`: a Hugging Face wav2vec 2.0 model; `mel`: log-mel bands, needs no download."""
+    encoder: Literal["wav2vec2", "whisper", "mel"] = "wav2vec2"
+    """`wav2vec2`: a Hugging Face wav2vec 2.0 model; `whisper`: the first blocks of Whisper's
+    encoder; `mel`: log-mel bands, needs no download."""
     model: str = "facebook/wav2vec2-large-960h"
     """Hub id, or a local folder, of the wav2vec 2.0 model."""
     revision: str = ""
     """Git revision of the hub model; empty: as models/weights.yaml pins it, else `main`."""
+    whisper_model: str = "whisper_tiny_en"
+    """Whisper model: a name in models/weights.yaml, a hub id, or a local folder."""
+    whisper_layer: int = 2
+    """Block of Whisper's encoder whose output is the feature; 1 is the first."""
+    whisper_width: int = 128
+    """Width of the features that are made of Whisper's."""
     mel_bands: int = 40
     """Mel bands per window of the `mel` encoder."""
     mel_context_frames: int = 8
@@ -29,7 +36,7 @@ class SpeechSettings:
     less than 64, the reach of its positional convolution, the seams between windows show."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "mel_bands", "mel_width")
+        at_least(self, 1, "mel_bands", "mel_width", "whisper_layer", "whisper_width")
         at_least(self, 0, "mel_context_frames", "wav2vec_context_frames")
 
 

@@ -8,6 +8,8 @@ from pirctl.settings import SpeechSettings
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.speech.mel import MelEncoder
 from pirctl.speech.wav2vec import Wav2VecEncoder, load_wav2vec
+from pirctl.speech.whisper import WhisperEncoder
+from pirctl.speech.whisper_weights import load_whisper
 
 
 def build_encoder(
@@ -38,3 +40,9 @@ def build_encoder(
             )
         case "wav2vec2":
             return load_wav2vec(settings, frame_rate, sample_rate_hz)
+        case "whisper" if architecture:
+            return WhisperEncoder.from_architecture(
+                architecture, settings, frame_rate, sample_rate_hz
+            )
+        case "whisper":
+            return load_whisper(settings, frame_rate, sample_rate_hz)

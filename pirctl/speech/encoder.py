@@ -61,6 +61,9 @@ class SpeechEncoder(nn.Module, ABC):
     def architecture(self) -> dict[str, object]:
         """What `build_encoder` needs to make this encoder again, as plain JSON values."""
 
+    def adapt(self, inputs: Tensor) -> None:
+        """Get used to the rows (N, input_width) of the training part, once, before training."""
+
     def measure(self, pieces: Iterable[FloatArray]) -> Loudness:
         """What has to be known of a whole piece of sound before its features are made."""
         return measure(pieces, self.frame_samples)

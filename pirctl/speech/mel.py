@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from pirctl.errors import SettingsError
 from pirctl.settings import SpeechSettings
+from pirctl.speech.blocks import TemporalBlock, reaches
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
 from pirctl.speech.level import Loudness
 from pirctl.tensors import check_shape
@@ -58,7 +59,9 @@ class MelEncoder(SpeechEncoder):
         width = settings.mel_width
         self.projection = nn.Linear(self.input_width, width)
         self.norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(_Block(width, reach) for reach in _reaches(self.context_frames))
+        self.blocks = nn.ModuleList(
+            TemporalBlock(width, reach, dropout=0.1) for reach in reaches(self.context_frames)
+        )
 
     def block_inputs(self, sound: FloatArray, loudness: Loudness) -> Tensor:
         """Log-mel columns, COLUMNS per row: (n, COLUMNS * bands), about zero mean, unit spread."""
@@ -102,26 +105,3 @@ class MelEncoder(SpeechEncoder):
         colour = 0.2 * torch.randn(batch, 4, device=inputs.device) @ wave  # (B, bands)
         noise = 0.2 * torch.randn_like(inputs)
         return inputs + colour.repeat(1, COLUMNS)[:, None] + noise
-
-
-class _Block(nn.Module):
-    """A residual convolution over time that sees `reach` frames on either side, unpadded."""
-
-    def __init__(self, width: int, reach: int) -> None:
-        super().__init__()
-        self.reach = reach
-        self.convolution = nn.Conv1d(width, width, 2 * reach + 1)
-        self.dropout = nn.Dropout(0.1)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, C, T + 2 reach) to (B, C, T)."""
-        kept = hidden[:, :, self.reach : hidden.shape[2] - self.reach]
-        joined = kept + self.dropout(functional.gelu(self.convolution(hidden)))
-        normed: Tensor = self.norm(joined.transpose(1, 2))
-        return normed.transpose(1, 2)
-
-
-def _reaches(context_frames: int) -> list[int]:
-    """Split the context over blocks of two frames on either side, the last maybe one."""
-    return [2] * (context_frames // 2) + [1] * (context_frames % 2)

@@ -20,9 +20,7 @@ is 30 to 60 % where windows meet.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +30,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pirctl.compat import import_torchvision
-from pirctl.errors import SettingsError, WeightsCorrupt, WeightsError, WeightsMissing
+from pirctl.errors import SettingsError
 from pirctl.settings import SpeechSettings
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
 from pirctl.speech.level import Loudness, measure
+from pirctl.speech.pretrained import HubModel
 from pirctl.tensors import check_shape
-from pirctl.weights import hub
-from pirctl.weights.catalog import hub_command, hub_revision
-from pirctl.weights.pull import mirror_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,27 +221,13 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
         WeightsCorrupt: a file that transformers cannot read.
         SettingsError: the model is for another sample rate.
     """
-    import_torchvision()
-    from safetensors import SafetensorError
-
-    try:
-        folder = _folder(settings)
-        with _quiet_transformers():
-            extractor, model, missing = _load(folder)
-    except (WeightsMissing, WeightsCorrupt):
-        raise
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise _damaged(settings, str(error).strip().split("\n")[0]) from error
-    except WeightsError as error:  # The hub's own sentence, with what it failed of.
-        raise WeightsMissing(error.message, hint=_ways_out(settings)) from error
-    except (OSError, ValueError) as error:
-        raise WeightsMissing(
-            f"speech.model {settings.model} is no folder with a wav2vec 2.0 model: "
-            f"{str(error).strip().splitlines()[0]}",
-            hint=_ways_out(settings),
-        ) from error
-    if missing:
-        raise _damaged(settings, f"{len(missing)} of them are missing, such as {missing[0]}")
+    source = HubModel(
+        setting="speech.model",
+        name=settings.model,
+        revision=settings.revision,
+        family="wav2vec 2.0",
+    )
+    extractor, model = source.load(_load)
     if extractor.sampling_rate != sample_rate_hz:
         raise SettingsError(
             f"speech.model {settings.model} wants {extractor.sampling_rate} Hz, "
@@ -256,23 +238,7 @@ def load_wav2vec(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
     return Wav2VecEncoder(model, normalise, masked, settings, frame_rate, sample_rate_hz)
 
 
-def _ways_out(settings: SpeechSettings) -> str:
-    if Path(settings.model).expanduser().is_dir():
-        return "name a folder with config.json, preprocessor_config.json and model.safetensors"
-    return (
-        f"{hub_command(settings.model)} where there is a network, name a local folder with "
-        "--set speech.model=FOLDER, or use --set speech.encoder=mel"
-    )
-
-
-def _damaged(settings: SpeechSettings, problem: str) -> WeightsCorrupt:
-    return WeightsCorrupt(
-        f"speech.model {settings.model}: its weights cannot be read: {problem}",
-        hint="fetch them again, whole",
-    )
-
-
-def _load(folder: Path) -> tuple[Any, Any, list[str]]:
+def _load(folder: Path) -> tuple[tuple[Any, Any], list[str]]:
     """Feature extractor and model of a folder, and the names of weights that it lacks."""
     from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
@@ -286,21 +252,7 @@ def _load(folder: Path) -> tuple[Any, Any, list[str]]:
         dtype=torch.float32,  # Else that of the file, which may be half.
     )
     # Models that were never trained with masks lack the vector that masking puts in.
-    return extractor, model, sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
-
-
-def _folder(settings: SpeechSettings) -> Path:
-    """The folder of the model: local, or in the hub's cache, after fetching it if need be."""
-    folder = Path(settings.model).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
-    if folder.is_absolute() or settings.model.startswith((".", "~")):
-        raise WeightsMissing(
-            f"speech.model {settings.model}: there is no such folder",
-            hint="name a folder with config.json, preprocessor_config.json and model.safetensors",
-        )
-    revision = settings.revision or hub_revision(settings.model)
-    return hub.fetch(settings.model, revision, endpoint=mirror_address())
+    return (extractor, model), sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
 
 
 def _receptive_field(config: Any) -> int:
@@ -310,19 +262,3 @@ def _receptive_field(config: Any) -> int:
         field += (kernel - 1) * stride
         stride *= step
     return field
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and notes about unused heads off the terminal."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -109,6 +109,7 @@ class AudioTrainer:
         self.window = min(settings.audio2exp.window_frames, speech.frames)
         self.samples = max(1, speech.frames // self.window)
         self.encoder = encoder
+        encoder.adapt(speech.inputs)
         self.decoder = Audio2Exp(
             settings.audio2exp,
             encoder.feature_width,

@@ -245,9 +245,9 @@ def _train(stage: str, job: _Job, restart: bool) -> StageReport:
             folder=folder,
         )
     trainer, about, settings = _BUILDERS[stage](job)
-    # The decoder goes through a window frame by frame: beside the small encoder, its products are
+    # The decoder goes through a window frame by frame: beside a small encoder, its products are
     # too small to share between threads, which would only wait for each other.
-    is_small = stage == "audio" and settings.speech.encoder == "mel"
+    is_small = stage == "audio" and settings.speech.encoder != "wav2vec2"
     with one_thread() if is_small else nullcontext():
         return train_stage(
             trainer,

@@ -19,6 +19,7 @@ from pirctl.perform.expression import frames_of_sound, mouth_axes, speech_expres
 from pirctl.progress import Progress
 from pirctl.settings import Audio2ExpSettings, Settings, SpeechSettings
 from pirctl.speech import SpeechEncoder, build_encoder
+from tests.speech.sounds import music, sentence
 
 Z_ID = np.array([0.3, -1.0, 0.5], np.float32)
 REST = np.array([0.0, 0.1, -0.1, 0.2], np.float32)
@@ -51,6 +52,12 @@ def babble(seconds: float, rate_hz: int = 16000) -> np.ndarray:
     time_s = np.arange(len(samples)) / rate_hz
     loud = 0.1 * (1.2 + np.sin(2 * np.pi * 3 * time_s))
     return (0.5 * loud * samples).astype(np.float32)
+
+
+def said(seconds: float) -> np.ndarray:
+    """A voice that says something all the time."""
+    whole = np.concatenate([sentence()[9600:-9600]] * 3)
+    return np.asarray(whole[: round(seconds * 16000)], np.float32)
 
 
 def make(path: Path, samples: np.ndarray, rate_hz: int = 16000) -> Path:
@@ -99,14 +106,26 @@ def test_silence_is_the_rest_pose(tmp_path: Path, stage: Stage) -> None:
 
 
 def test_a_pause_rests_and_speech_is_what_the_network_says(tmp_path: Path, stage: Stage) -> None:
-    sound = babble(4)
+    sound = said(4)
     sound[16000:32000] = 0
     path = make(tmp_path / "speech.wav", sound)
     made, free = express(path, stage), express(path, stage, None)
-    np.testing.assert_allclose(made[30:46], np.tile(REST, (16, 1)), atol=1e-6)
+    np.testing.assert_allclose(made[33:46], np.tile(REST, (13, 1)), atol=1e-6)
     np.testing.assert_array_equal(made[:25], free[:25])
     np.testing.assert_array_equal(made[50:], free[50:])
     assert np.abs(free[30:46] - REST).max() > 0.05
+
+
+def test_music_without_a_voice_rests_and_a_voice_over_it_does_not(
+    tmp_path: Path, stage: Stage
+) -> None:
+    sound = 10 ** (-5 / 20) * music(6, drums=True)
+    sound[32000:64000] += said(2)
+    path = make(tmp_path / "speech.wav", np.asarray(sound, np.float32))
+    made, free = express(path, stage), express(path, stage, None)
+    np.testing.assert_allclose(made[:45], np.tile(REST, (45, 1)), atol=1e-6)
+    np.testing.assert_allclose(made[114:], np.tile(REST, (36, 1)), atol=1e-6)
+    np.testing.assert_array_equal(made[52:98], free[52:98])
 
 
 def test_only_the_named_axes_come_to_rest(tmp_path: Path, stage: Stage) -> None:
