@@ -24,12 +24,12 @@ def name_of(path: Path) -> str:
 
 
 def command_lines(path: Path) -> list[str]:
-    """Every call of pirctl, in a block or in the text, without its comment."""
+    """Every call of pirctl, in a block or in the text, without comment and redirection."""
     text = path.read_text()
     blocks = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     found = [line for line in blocks if line.startswith("pirctl ")]
     found += [call.replace("\n", " ") for call in CODE.findall(text)]
-    return [" ".join(line.split("  #")[0].split("    ")[0].split()) for line in found]
+    return [" ".join(re.split("  #|    | > ", line)[0].split()) for line in found]
 
 
 def parse(command: Any, name: str, arguments: list[str]) -> None:
