@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c const
 
 setup: $(READY)
 
-# basicsr and facexlib come as sources whose setup.py imports torch, numpy and cython: these are
-# installed first, and builds use them instead of an environment of their own.
+# basicsr comes as sources whose build asks for torch, numpy and cython: these are installed first,
+# and builds use them instead of fetching them into an environment of their own.
 $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip setuptools wheel

@@ -120,6 +120,27 @@ def test_numbers_are_read_as_people_write_them(override: str, value: float) -> N
     assert config.load("tiny", [override]).train.audio.learning_rate == value
 
 
+@pytest.mark.parametrize(
+    ("section", "numbers"),
+    [
+        ("media", {"frame_rate": 25, "sample_rate_hz": 16000, "size_px": 512}),
+        ("audio2exp", {"width": 1024, "heads": 4, "feedforward": 2048, "layers": 1}),
+        ("audio2exp", {"period_frames": 25, "window_frames": 100}),
+        ("face", {"style_width": 512, "plane_size": 256, "plane_channels": 32}),
+        ("face", {"feature_channels": 32, "feature_size": 64}),
+        ("renderer", {"coarse_blocks": 4, "fine_blocks": 3, "feature_size": 32}),
+        ("discriminator", {"scales": 3}),
+        ("loss", {"photometric": 1, "perceptual": 1, "feature_matching": 1, "adversarial": 1}),
+        ("train", {"holdout_s": 25, "jitter_px": 3, "render_window": 1}),
+    ],
+)
+def test_the_preset_paper_has_the_numbers_of_the_paper(
+    section: str, numbers: dict[str, float]
+) -> None:
+    chosen = getattr(config.load("paper"), section)
+    assert {name: getattr(chosen, name) for name in numbers} == numbers
+
+
 def test_the_paper_trains_every_stage_as_long_and_with_the_momenta_that_the_paper_gives() -> None:
     train = config.load("paper").train
     assert [train.audio.epochs, train.face.epochs, train.render.epochs] == [120, 50, 50]
