@@ -1,7 +1,7 @@
 """Which device computes, with how many threads, and how much memory there is and was used.
 
-`prepare_allocator` belongs before the first import of torch; torch is imported only by the
-functions that need it.
+`prepare_allocator` and `prepare_threads` belong before the first import of torch; torch is imported
+only by the functions that need it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ ASSUMED_BYTES = 8 << 30
 _MMAP_THRESHOLD_BYTES = 1 << 30
 _TRIM_THRESHOLD_BYTES = 2**31 - 1
 _TOP_PAD_BYTES = 64 << 20
+
+_SPIN_COUNT = 20_000
 
 
 def prepare_allocator() -> bool:
@@ -65,6 +67,24 @@ def prepare_allocator() -> bool:
     trimmed = mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)
     padded = mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
     return bool(kept and trimmed and padded)
+
+
+def prepare_threads() -> bool:
+    """Let OpenMP's threads wait for each other actively for a short time only.
+
+    By default they spin 300,000 times before they sleep. Where another process has the core of the
+    thread that is waited for, all that time is lost: a training step of `tiny` on two cores took
+    98 ms alone and 394 ms beside one busy thread. With 20,000 it took 102 and 226 ms; with 1,000
+    it took 136 ms alone, for sleeping costs too. Settings of the user win. Call it before torch
+    is imported.
+
+    Returns:
+        Whether the setting was made; False when the user has their own.
+    """
+    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        return False
+    os.environ["GOMP_SPINCOUNT"] = str(_SPIN_COUNT)
+    return True
 
 
 def cpu_count() -> int:

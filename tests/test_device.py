@@ -15,6 +15,7 @@ from pirctl.device import (
     peak_bytes,
     physical_bytes,
     prepare_allocator,
+    prepare_threads,
     select_device,
 )
 from pirctl.errors import PirctlError, SettingsError
@@ -104,3 +105,32 @@ def test_a_system_that_does_not_say_is_no_error(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "sysconf", refuse)
     assert physical_bytes() is None
+
+
+def _openmp_says(code: str, **environment: str) -> str:
+    """What the OpenMP that torch loads says about its settings after `code`."""
+    own = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return subprocess.run(
+        [sys.executable, "-c", f"{code}; import torch"],
+        env={**kept, "OMP_DISPLAY_ENV": "verbose", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="torch brings GNU OpenMP there")
+def test_the_command_line_lets_openmp_spin_briefly_unless_the_user_says_otherwise() -> None:
+    code = "from pirctl.cli import main; main(['models', 'list', '--json'])"
+    assert "GOMP_SPINCOUNT = '20000'" in _openmp_says(code)
+    assert "GOMP_SPINCOUNT = '777'" in _openmp_says(code, GOMP_SPINCOUNT="777")
+
+
+def test_how_threads_wait_is_left_alone_when_the_user_has_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert prepare_threads() is False
+    assert "GOMP_SPINCOUNT" not in os.environ

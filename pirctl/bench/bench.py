@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from pirctl.bench.load import busy_thread
 from pirctl.bench.workload import IDENTITY_WIDTH, Ceiling, PictureNetworks, speech_networks
 from pirctl.device import peak_bytes
 from pirctl.media import VideoWriter, read_frames
@@ -30,6 +31,8 @@ from pirctl.speech.encoder import SpeechEncoder
 
 _AUDIO_FRAMES = 100
 _VIDEO_FRAMES = 50
+_WHOLE = "whole frame"
+_BUSY = "whole frame beside a busy thread"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,8 @@ class BenchReport:
         parts: speech, the picture networks and the video files.
         frame_ms: median milliseconds per frame of planes, volume and renderer in one go.
         frame_best_ms: the fastest of these.
+        frame_busy_ms: median of the same while another process keeps one core busy, timed in the
+            same turns; None on a GPU.
         frames_per_s: 1000 / frame_ms.
         gflop: billions of floating-point operations per frame of these.
         ceiling_gflops: billions of operations per second of a 3 x 3 convolution, measured between
@@ -81,6 +86,7 @@ class BenchReport:
     parts: tuple[PartReport, ...]
     frame_ms: float
     frame_best_ms: float
+    frame_busy_ms: float | None
     frames_per_s: float
     gflop: float
     ceiling_gflops: float
@@ -123,11 +129,12 @@ def bench(
             "planes": pictures.make_planes,
             "volume rendering": pictures.make_feature,
             "renderer": pictures.make_frame,
-            "whole frame": pictures.make_all,
+            _WHOLE: pictures.make_all,
             "ceiling": ceiling.run,
         }
         operations = {name: _count_operations(part) for name, part in timed.items()}
         times = _take_turns(timed, repeats, device, on_progress)
+    busy = times.get(_BUSY)
     rate = operations["ceiling"] / statistics.median(times["ceiling"])
     parts = [
         _report(name, times[name], operations[name], rate, batch_size)
@@ -139,9 +146,7 @@ def bench(
     if video:
         on_progress(Progress(step="timing video files", done=0, total=None, unit="frames"))
         parts += _time_video(settings.media)
-    whole = _report(
-        "whole frame", times["whole frame"], operations["whole frame"], rate, batch_size
-    )
+    whole = _report(_WHOLE, times[_WHOLE], operations[_WHOLE], rate, batch_size)
     assert whole.ms is not None
     assert whole.best_ms is not None
     assert whole.gflop is not None
@@ -154,6 +159,7 @@ def bench(
         parts=tuple(parts),
         frame_ms=whole.ms,
         frame_best_ms=whole.best_ms,
+        frame_busy_ms=1000 * statistics.median(busy) / batch_size if busy else None,
         frames_per_s=1000 / whole.ms,
         gflop=whole.gflop,
         ceiling_gflops=rate / 1e9,
@@ -167,13 +173,19 @@ def _take_turns(
     device: torch.device,
     on_progress: OnProgress,
 ) -> dict[str, list[float]]:
-    """Seconds of every part in every turn but the first, which warms up."""
+    """Seconds of every part in every turn but the first, which warms up.
+
+    On a CPU also of the whole frame beside a busy thread, as `_BUSY`.
+    """
     times: dict[str, list[float]] = {name: [] for name in timed}
     for turn in range(repeats + 1):
         for name, part in timed.items():
             elapsed = _time(part, device)
             if turn:
                 times[name].append(elapsed)
+        if device.type == "cpu" and turn:
+            with busy_thread():
+                times.setdefault(_BUSY, []).append(_time(timed[_WHOLE], device))
         on_progress(Progress(step="timing the networks", done=turn, total=repeats, unit="turns"))
     return times
 

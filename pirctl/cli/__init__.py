@@ -85,10 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     if _has_debug():
         logging.getLogger("pirctl").setLevel(logging.DEBUG)
-    # Before anything imports torch; see device.prepare_allocator.
-    from pirctl.device import prepare_allocator
+    # Before anything imports torch; see there.
+    from pirctl.device import prepare_allocator, prepare_threads
 
     prepare_allocator()
+    prepare_threads()
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         return _run(arguments)

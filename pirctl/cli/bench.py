@@ -71,7 +71,8 @@ def part_table(report: BenchReport) -> Table:
     )
     caption = (
         f"neural part {report.frame_ms:.1f} ms per frame ({report.frames_per_s:.2f} frames/s), "
-        f"{report.gflop:.1f} GFLOP; convolutions reach {report.ceiling_gflops:.0f} GFLOP/s here; "
+        f"{_beside_load(report)}{report.gflop:.1f} GFLOP; "
+        f"convolutions reach {report.ceiling_gflops:.0f} GFLOP/s here; "
         f"peak memory {report.peak_memory_mb:.0f} MB"
     )
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
@@ -89,6 +90,13 @@ def part_table(report: BenchReport) -> Table:
             part.note,
         )
     return table
+
+
+def _beside_load(report: BenchReport) -> str:
+    if report.frame_busy_ms is None:
+        return ""
+    slower = report.frame_busy_ms / report.frame_ms
+    return f"{report.frame_busy_ms:.1f} ms beside one busy thread ({slower:.1f} times as long), "
 
 
 def _number(value: float | None, places: int) -> str:

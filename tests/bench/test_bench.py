@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 import torch
 
 from pirctl.bench.bench import BenchReport, bench, peak_memory_mb
+from pirctl.bench.load import busy_thread
 from pirctl.progress import Progress
 from pirctl.settings import (
     Audio2ExpSettings,
@@ -51,6 +55,26 @@ def test_every_part_is_timed() -> None:
     assert report.frames_per_s * report.frame_ms == pytest.approx(1000)
     assert 50 < report.peak_memory_mb < 20_000
     assert report.size_px == 64
+
+
+def test_the_whole_frame_is_timed_beside_a_busy_thread_too() -> None:
+    report = run(speech=False, video=False)
+    assert report.frame_busy_ms is not None
+    assert report.frame_busy_ms > 0.5 * report.frame_best_ms
+
+
+def test_the_busy_thread_computes_and_ends_with_its_block() -> None:
+    def spent() -> float:
+        """Processor time of children; they count when they have ended and were reaped."""
+        times = os.times()
+        return times.children_user + times.children_system
+
+    before, start = spent(), time.perf_counter()
+    with pytest.raises(ZeroDivisionError), busy_thread():
+        time.sleep(0.3)
+        raise ZeroDivisionError
+    # A loaded machine gives it a share of a core only.
+    assert spent() - before > 0.05 * (time.perf_counter() - start)
 
 
 def test_parts_can_be_left_out() -> None:
