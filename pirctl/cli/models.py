@@ -264,7 +264,7 @@ def import_models(
     entry = catalog.weights_entry(name)
     with show_progress(quiet) as on_progress:
         path = import_file(entry, file, on_progress)
-    if entry.sha256 is None and not quiet:
+    if not entry.is_known and not quiet:
         print_message(f"{entry.name}: its hash is not known ({entry.why})")
     if json_output:
         print_json({"name": entry.name, "path": path})

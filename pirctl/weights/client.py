@@ -84,6 +84,8 @@ def fetch_npm(package: Package, folder: Path, name: str, on_progress: OnProgress
     (folder / "got").mkdir()
     command = [
         npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--loglevel=error",
+        # Its pauses before a new try are else a minute, also where there is no network at all.
+        "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000",
         "--cache", str(folder / "cache"), "--pack-destination", str(folder / "got"),
     ]  # fmt: skip
     _run(command, package, folder, name, on_progress)
@@ -169,7 +171,11 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _reason(said: str) -> str:
-    """Why a client failed, in one line of its own."""
+    """Why a client failed, in one line."""
+    if "(from versions: none)" in said:  # All that pip says where no index answers, too.
+        if "connection broken by" in said:
+            return "no connection to the index that pip is set to"
+        return "the index that pip is set to does not have it, or does not answer"
     lines = [line.strip() for line in said.splitlines()]
     errors = [
         re.sub(r"^(?:ERROR:|npm (?:error|ERR!))\s*", "", line)

@@ -130,6 +130,11 @@ class WeightsEntry:
         """Whether something lies in the cache under its name; whether it is right is not asked."""
         return all(path.is_file() for path, _, _ in self.files_in(self.path))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there are hashes to compare it with."""
+        return all(digest is not None for _, _, digest in self.files_in(Path()))
+
     def files_in(self, place: Path) -> list[tuple[Path, int | None, str | None]]:
         """Path, size and hash of each file that it is made of, were it at `place`."""
         if not self.pieces:

