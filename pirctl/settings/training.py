@@ -24,6 +24,11 @@ class LossSettings:
     """Weight of the squared pixel error."""
     perceptual: float = 1.0
     """Weight of the VGG16 feature error; needs the VGG16 weights unless 0."""
+    perceptual_every: int = 1
+    """Steps from one with the VGG16 term to the next; the term then counts that many times."""
+    perceptual_size_px: int = 0
+    """Side at which pictures are compared by VGG16 at most, in the render stage of the square
+    around the mask alone; 0: whole, as they are."""
     perceptual_layers: tuple[Vgg16Layer, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     """VGG16 layers compared, Johnson et al.'s four; after the ReLU, `relu1_1` to `relu5_3`."""
     feature_matching: float = 1.0
@@ -41,9 +46,14 @@ class LossSettings:
     def __post_init__(self) -> None:
         at_least(self, 0, "photometric", "perceptual", "feature_matching", "adversarial")
         at_least(self, 0, "small_picture", "adversary_from")
-        at_least(self, 1, "mouth_emphasis")
+        at_least(self, 0, "perceptual_size_px")
+        at_least(self, 1, "mouth_emphasis", "perceptual_every")
         if not self.perceptual_layers:
             raise ValueError("perceptual_layers is empty; perceptual=0 leaves the term out")
+        if self.perceptual_every > 1 and not self.photometric:
+            raise ValueError(
+                "perceptual_every above 1 leaves steps without any term: photometric=0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,7 @@ class FaceTrainer:
                 shrink(weight, feature.shape[-1]),
             )
             terms["small picture"] = loss.small_picture * term
-        if loss.perceptual and self.perceptual is not None:
+        if self.perceptual is not None and self.perceptual.is_due(step):
             with autocast(self.settings.train, footage.device):
                 term = self.perceptual(image, hide(truth, 1 - head))
             terms["perceptual"] = loss.perceptual * term

@@ -112,9 +112,9 @@ class RenderTrainer:
                 mouth = self.windows.cut(footage.map("mouth", numbers), corners)
                 weight = mouth_weight(mouth, loss.mouth_emphasis)
             terms["photometric"] = loss.photometric * photometric(image, truth, weight)
-        if loss.perceptual and self.perceptual is not None:
+        if self.perceptual is not None and self.perceptual.is_due(step):
             with autocast(self.settings.train, footage.device):
-                terms["perceptual"] = loss.perceptual * self.perceptual(image, truth)
+                terms["perceptual"] = loss.perceptual * self.perceptual(image, truth, mask)
         if self.discriminator is None or step < loss.adversary_from * steps:
             yield Phase(optimiser="renderer", terms=terms, clip=_CLIP)
             return

@@ -21,7 +21,7 @@ from pirctl.device import memory_errors, one_thread
 from pirctl.errors import CheckpointError, SettingsError, TargetError
 from pirctl.face.model import FaceModel
 from pirctl.media import probe
-from pirctl.networks.perceptual import PerceptualLoss
+from pirctl.networks.perceptual import build_perceptual, find_vgg16
 from pirctl.perform.loading import (
     check_trained,
     face_stage_digest,
@@ -48,7 +48,6 @@ from pirctl.training.memory import smaller_steps
 from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
 from pirctl.training.trainer import Trainer
-from pirctl.weights.catalog import find_weights
 from pirctl.weights.needs import fetch_for
 
 LOGGER = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ def _prepare(
         _require_face(target)
     fetch_for(settings, names, on_progress)
     if settings.loss.perceptual and set(names) & {"face", "render"}:
-        find_weights("vgg16")
+        find_vgg16()
     track = target.track()
     usable_frames(track, frames, target.name)
     model = load_target_model(target)
@@ -295,7 +294,7 @@ def _build_face(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
         device=job.device,
         on_progress=job.on_progress,
     )
-    trainer = FaceTrainer(footage, job.settings, _perceptual(job))
+    trainer = FaceTrainer(footage, job.settings, build_perceptual(job.settings.loss, job.device))
     return trainer, _about(job, "face"), job.settings
 
 
@@ -314,7 +313,9 @@ def _build_render(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
         device=job.device,
         on_progress=job.on_progress,
     )
-    trainer = RenderTrainer(footage, settings, face.face, _perceptual(job))
+    trainer = RenderTrainer(
+        footage, settings, face.face, build_perceptual(settings.loss, job.device)
+    )
     about = replace(_about(job, "render"), face_stage=face_stage_digest(job.target))
     return trainer, about, settings
 
@@ -324,13 +325,6 @@ _BUILDERS: dict[str, Callable[[_Job], tuple[Trainer, CheckpointAbout, Settings]]
     "face": _build_face,
     "render": _build_render,
 }
-
-
-def _perceptual(job: _Job) -> PerceptualLoss | None:
-    if not job.settings.loss.perceptual:
-        return None
-    layers = job.settings.loss.perceptual_layers
-    return PerceptualLoss(find_weights("vgg16"), layers).to(job.device)
 
 
 def _about(job: _Job, stage: str) -> CheckpointAbout:

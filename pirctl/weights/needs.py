@@ -60,7 +60,7 @@ def needs(settings: Settings) -> list[Need]:
         _need("bisenet", _PREPROCESS, "preprocess --parser geometry", is_required=False),
     ]
     if settings.loss.perceptual:
-        found.append(_need("vgg16", ("face", "render"), "train --set loss.perceptual=0"))
+        found.append(_need(vgg16_entry(), ("face", "render"), "train --set loss.perceptual=0"))
     speech = settings.speech
     if speech.encoder == "wav2vec2" and not Path(speech.model).expanduser().is_dir():
         without = "train --set speech.encoder=mel"
@@ -79,6 +79,11 @@ def needs(settings: Settings) -> list[Need]:
                 )
             )
     return found
+
+
+def vgg16_entry() -> str:
+    """Which file VGG16 is read from: torchvision's if it is there, else the small one of LPIPS."""
+    return "vgg16" if catalog.weights_entry("vgg16").is_here else "lpips_vgg16"
 
 
 def _need(

@@ -41,9 +41,9 @@ def test_a_fresh_machine_is_told_what_to_type(pirctl: Command, nothing: None) ->
     outcome = pirctl("doctor", "--preset", "paper")
     assert outcome.status == 1
     assert outcome.err.splitlines() == [
-        "error: the preset paper cannot run yet: it lacks face_landmarker, vgg16, "
+        "error: the preset paper cannot run yet: it lacks face_landmarker, lpips_vgg16, "
         "wav2vec2-large-960h",
-        "hint: pirctl models pull face_landmarker vgg16 wav2vec2-large-960h",
+        "hint: pirctl models pull face_landmarker lpips_vgg16 wav2vec2-large-960h",
     ]
     for text in ("python", "torch", "ffmpeg", "encoders", "GB free", "libx264", "preset"):
         assert text in outcome.out

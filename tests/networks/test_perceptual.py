@@ -1,19 +1,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from pirctl.compat import import_torchvision
 from pirctl.config import load
-from pirctl.errors import WeightsCorrupt
-from pirctl.networks.perceptual import PerceptualLoss, vgg16_layers
+from pirctl.errors import WeightsCorrupt, WeightsMissing
+from pirctl.networks import perceptual
+from pirctl.networks.features import VGG16
+from pirctl.networks.perceptual import (
+    PerceptualLoss,
+    build_perceptual,
+    cut_around,
+    find_vgg16,
+    shrink_to,
+    torchvision_places,
+)
 from pirctl.settings import LossSettings, Vgg16Layer
-from pirctl.training import stages
+from pirctl.weights.catalog import weights_entry
 
 JOHNSON = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
@@ -23,11 +32,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VGG16 state dict with random weights, torchvision's names, and a stub classifier."""
     generator = torch.Generator().manual_seed(0)
     state = {"classifier.0.bias": torch.zeros(3)}
-    for index, inputs, outputs in vgg16_layers().values():
-        scale = (2 / (9 * inputs)) ** 0.5
-        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * scale
+    for index, layer in zip(torchvision_places(), VGG16, strict=True):
+        scale = (2 / (9 * layer.inputs)) ** 0.5
+        weight = torch.randn(layer.outputs, layer.inputs, 3, 3, generator=generator) * scale
         state[f"features.{index}.weight"] = weight
-        state[f"features.{index}.bias"] = torch.zeros(outputs)
+        state[f"features.{index}.bias"] = torch.zeros(layer.outputs)
     path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
     torch.save(state, path)
     return path
@@ -73,21 +82,25 @@ def test_features_are_those_of_torchvisions_layers(weights: Path, layers: tuple[
 
 
 def test_the_settings_offer_the_layers_there_are_and_johnsons_by_default() -> None:
-    assert get_args(Vgg16Layer) == tuple(vgg16_layers()) == tuple(PLACES)
+    assert get_args(Vgg16Layer) == tuple(layer.name for layer in VGG16) == tuple(PLACES)
     assert LossSettings().perceptual_layers == JOHNSON
 
 
 def test_the_layers_of_the_settings_are_those_that_training_compares(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "find_weights", lambda name: weights)
-    chosen = ["loss.perceptual=1", "loss.perceptual_layers=[relu1_1, relu2_1]"]
-    job: Any = SimpleNamespace(settings=load("tiny", chosen), device="cpu")
-    loss = stages._perceptual(job)
+    monkeypatch.setattr(perceptual, "find_vgg16", lambda: weights)
+    chosen = [
+        "loss.perceptual=1", "loss.perceptual_layers=[relu1_1, relu2_1]",
+        "loss.perceptual_every=4", "loss.perceptual_size_px=64",
+    ]  # fmt: skip
+    loss = build_perceptual(load("tiny", chosen).loss, torch.device("cpu"))
     assert loss is not None
     assert [feature.shape[1] for feature in loss.extract(torch.zeros(1, 3, 16, 16))] == [64, 128]
-    job = SimpleNamespace(settings=load("tiny", ["loss.perceptual=0"]), device="cpu")
-    assert stages._perceptual(job) is None
+    assert [step for step in range(9) if loss.is_due(step)] == [0, 4, 8]
+    assert loss.size_px == 64
+    without = load("tiny", ["loss.perceptual=0"]).loss
+    assert build_perceptual(without, torch.device("cpu")) is None
 
 
 def test_loss_is_the_sum_of_mean_squared_differences(weights: Path) -> None:
@@ -114,7 +127,9 @@ def test_only_the_prediction_gets_a_gradient(weights: Path) -> None:
 
 def test_only_the_layers_needed_are_read(weights: Path) -> None:
     shallow = PerceptualLoss(weights, ["relu1_2"])
-    assert set(shallow.features) == {"0", "2"}
+    assert set(shallow.state_dict()) == {
+        f"features.convolutions.{i}.{kind}" for i in (0, 1) for kind in ("weight", "bias")
+    }
 
 
 def test_a_file_that_is_not_vgg16_is_refused(tmp_path: Path) -> None:
@@ -141,3 +156,80 @@ def test_a_file_in_the_format_of_the_published_one_is_read(weights: Path, tmp_pa
     image = torch.rand(1, 3, 16, 16)
     found = zip(loss.extract(image), expected.extract(image), strict=True)
     assert all(torch.equal(a, b) for a, b in found)
+
+
+def test_the_trunk_of_lpips_is_read_as_well(weights: Path, tmp_path: Path) -> None:
+    state = torch.load(weights, weights_only=True)
+    trunk = {
+        f"trunk.convolutions.{i}.{kind}": state[f"features.{place}.{kind}"]
+        for i, place in enumerate(torchvision_places())
+        for kind in ("weight", "bias")
+    }
+    path = tmp_path / "lpips.safetensors"
+    save_file(trunk, path)
+    loss, expected = PerceptualLoss(path, JOHNSON), PerceptualLoss(weights, JOHNSON)
+    image = torch.rand(1, 3, 16, 16)
+    found = zip(loss.extract(image), expected.extract(image), strict=True)
+    assert all(torch.equal(a, b) for a, b in found)
+    del trunk["trunk.convolutions.0.bias"]
+    save_file(trunk, path)
+    with pytest.raises(WeightsCorrupt, match="VGG16") as caught:
+        PerceptualLoss(path, JOHNSON)
+    assert caught.value.hint == "pirctl models pull lpips_vgg16 --force"
+
+
+def test_torchvision_s_file_is_taken_where_it_is_and_else_the_small_one() -> None:
+    with pytest.raises(WeightsMissing) as caught:
+        find_vgg16()
+    assert "pirctl models pull lpips_vgg16" in str(caught.value.hint)
+    path = weights_entry("vgg16").path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"cut off")
+    with pytest.raises(WeightsCorrupt, match=r"vgg16-397923af\.pth"):
+        find_vgg16()
+
+
+def test_every_so_manieth_step_counts_so_many_times(weights: Path) -> None:
+    first, second = torch.rand(2, 1, 3, 16, 16) * 2 - 1
+    each = PerceptualLoss(weights, ["relu1_2"])
+    fourth = PerceptualLoss(weights, ["relu1_2"], every=4)
+    assert float(fourth(first, second)) == pytest.approx(4 * float(each(first, second)))
+
+
+def test_with_a_size_only_the_surroundings_of_the_mask_are_compared(weights: Path) -> None:
+    loss = PerceptualLoss(weights, ["relu1_2"], size_px=20)
+    prediction = (torch.rand(2, 3, 64, 48) * 2 - 1).requires_grad_()
+    mask = torch.zeros(2, 1, 64, 48)
+    mask[0, :, 30:60, 10:30] = mask[1, :, 5:35, 20:40] = 1
+    loss(prediction, torch.zeros(2, 3, 64, 48), mask).backward()
+    touched = prediction.grad.abs().sum(1) > 0
+    # Every masked pixel and a margin of three, nothing far from it.
+    assert touched[0, 28:62, 2:38].all()
+    assert not touched[0, :20].any()
+    assert touched[1, 3:37, 12:48].all()
+    assert not touched[1, 45:].any()
+
+
+def test_the_same_square_is_cut_around_every_mask() -> None:
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(50.0), indexing="ij")
+    images = torch.stack([y, x]).expand(3, 2, 40, 50)
+    mask = torch.zeros(3, 1, 40, 50)
+    mask[0, :, 10:20, 10:18] = mask[1, :, 0:4, 46:50] = mask[2, :, 36:, :5] = 0.5
+    parts = cut_around(images, mask)
+    assert parts.shape == (3, 2, 12, 12)
+    corners = [(int(part[0, 0, 0]), int(part[1, 0, 0])) for part in parts]
+    assert corners == [(9, 8), (0, 38), (28, 0)]
+    assert torch.equal(cut_around(images, torch.zeros(3, 1, 40, 50)), images)
+
+
+@pytest.mark.parametrize(("size_px", "expected"), [(25, (20, 25)), (50, (40, 50)), (99, (40, 50))])
+def test_shrinking_keeps_shape_and_brightness(size_px: int, expected: tuple[int, int]) -> None:
+    images = torch.rand(1, 3, 40, 50)
+    small = shrink_to(images, size_px)
+    assert small.shape[-2:] == expected
+    assert float(small.mean()) == pytest.approx(float(images.mean()), abs=0.02)
+
+
+def test_a_step_without_any_term_is_no_setting() -> None:
+    with pytest.raises(ValueError, match="perceptual_every"):
+        LossSettings(perceptual_every=2, photometric=0)

@@ -197,7 +197,7 @@ def test_missing_vgg16_is_found_before_anything_starts(target: Target) -> None:
             replace(settings, loss=replace(settings.loss, perceptual=1.0)),
             on_progress=seen.append,
         )
-    assert "pirctl models pull vgg16" in str(caught.value.hint)
+    assert "pirctl models pull lpips_vgg16" in str(caught.value.hint)
     assert not seen
 
 
