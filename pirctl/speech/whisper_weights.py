@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pirctl.errors import WeightsCorrupt
-from pirctl.files import atomic_file
 from pirctl.settings import SpeechSettings
 from pirctl.speech.pretrained import HubModel
 from pirctl.speech.whisper import WhisperEncoder, bare_encoder
-from pirctl.weights.catalog import find_weights, weights_entries
+from pirctl.weights.catalog import weights_entries
+from pirctl.weights.converted import converted
 
 _DIMENSIONS = {
     "n_audio_state": "d_model",
@@ -53,7 +53,8 @@ def load_whisper(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
         SettingsError: another sample rate than Whisper's, or no such block.
     """
     if settings.whisper_model in weights_entries():
-        model = read_official(find_weights(settings.whisper_model))
+        copy = converted(settings.whisper_model, ".safetensors", convert)
+        model = read_converted(copy, settings.whisper_model)
     else:
         source = HubModel(
             setting="speech.whisper_model",
@@ -80,22 +81,26 @@ def _load(folder: Path) -> tuple[Any, list[str]]:
     return encoder, [name for name in found["missing_keys"] if "encoder." in name]
 
 
-def read_official(path: Path) -> Any:
-    """The encoder of OpenAI's file, by way of the converted copy beside it."""
-    converted = path.with_name(f"{path.stem}-encoder.safetensors")
-    # Older than its source: of another file that had this name before.
-    if not converted.is_file() or converted.stat().st_mtime < path.stat().st_mtime:
-        convert(path, converted)
+def read_converted(path: Path, name: str) -> Any:
+    """The encoder that `convert` wrote.
+
+    Args:
+        path: the file.
+        name: of the entry in models/weights.yaml, for messages.
+
+    Raises:
+        WeightsCorrupt: the file is damaged.
+    """
     try:
-        with safe_open(converted, "pt") as file:
+        with safe_open(path, "pt") as file:
             sizes = json.loads(file.metadata()["sizes"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = bare_encoder(sizes)
         model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise WeightsCorrupt(
-            f"{converted} is damaged: {_first_line(error)}",
-            hint="delete it, it will be made again",
+            f"{path} is damaged: {_first_line(error)}",
+            hint=f"pirctl models pull {name} --force",
         ) from error
     return model
 
@@ -134,8 +139,7 @@ def convert(source: Path, output: Path) -> None:
             f"{source} is no Whisper model of OpenAI's: {_first_line(error)}",
             hint="fetch it again, whole",
         ) from error
-    with atomic_file(output) as temporary:
-        save_file(weights, temporary, metadata={"sizes": json.dumps(sizes)})
+    save_file(weights, output, metadata={"sizes": json.dumps(sizes)})
 
 
 def _renamed(name: str) -> str:

@@ -62,28 +62,30 @@ def needs(settings: Settings) -> list[Need]:
     if settings.loss.perceptual:
         found.append(_need(vgg16_entry(), ("face", "render"), "train --set loss.perceptual=0"))
     speech = settings.speech
-    if speech.encoder == "wav2vec2" and not Path(speech.model).expanduser().is_dir():
-        without = "train --set speech.encoder=mel"
-        entry = catalog.hub_entry(speech.model)
-        revision = speech.revision or catalog.hub_revision(speech.model)
-        if entry is not None and entry.revision == revision:
-            found.append(_need(entry.name, _AUDIO, without))
-        else:
-            found.append(
-                Need(
-                    name=speech.model,
-                    entry=None,
-                    revision=revision,
-                    read_by=_AUDIO,
-                    without=without,
-                )
-            )
+    if speech.encoder == "whisper":
+        found += _speech_model(speech.whisper_model, "")
+    elif speech.encoder == "wav2vec2":
+        found += _speech_model(speech.model, speech.revision)
     return found
 
 
 def vgg16_entry() -> str:
     """Which file VGG16 is read from: torchvision's if it is there, else the small one of LPIPS."""
     return "vgg16" if catalog.weights_entry("vgg16").is_here else "lpips_vgg16"
+
+
+def _speech_model(model: str, revision: str) -> list[Need]:
+    """A model of a setting: a name in the list, a hub id, or a folder, which needs nothing."""
+    without = "train --set speech.encoder=mel"
+    if model in catalog.weights_entries():
+        return [_need(model, _AUDIO, without)]
+    if Path(model).expanduser().is_dir():
+        return []
+    entry = catalog.hub_entry(model)
+    revision = revision or catalog.hub_revision(model)
+    if entry is not None and entry.revision == revision:
+        return [_need(entry.name, _AUDIO, without)]
+    return [Need(name=model, entry=None, revision=revision, read_by=_AUDIO, without=without)]
 
 
 def _need(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from safetensors import safe_open
 
 from pirctl.compat import import_torchvision
 from pirctl.errors import SettingsError, WeightsCorrupt, WeightsMissing
+from pirctl.files import file_hash
 from pirctl.settings import SpeechSettings
 from pirctl.speech import build_encoder, whisper_weights
 from pirctl.speech.whisper import HOP_STEPS, STEP_SAMPLES, WhisperEncoder, bare_encoder
+from pirctl.weights import catalog
+from pirctl.weights.catalog import weights_entry
 from tests.hostile import write_hostile
 
 SIZES = {
@@ -233,29 +237,43 @@ def test_it_is_made_again_from_its_architecture_and_its_weights() -> None:
     torch.testing.assert_close(encoder(first[None]), again(second[None]))
 
 
-def test_the_official_file_is_converted_once_and_read_back(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.en.pt"
+def test_the_official_file_is_converted_and_read_back(tmp_path: Path) -> None:
+    path, converted = tmp_path / "tiny.en.pt", tmp_path / "converted.safetensors"
     expected = write_official(path)
-    loaded = whisper_weights.read_official(path)
+    whisper_weights.convert(path, converted)
+    loaded = whisper_weights.read_converted(converted, "whisper_tiny_en")
     for name, weight in loaded.state_dict().items():
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=0)
-    (converted,) = tmp_path.glob("*.safetensors")
     with safe_open(converted, "pt") as file:
         assert not [name for name in file.keys() if "decoder" in name]  # noqa: SIM118
-    before = converted.stat().st_mtime_ns
-    whisper_weights.read_official(path)
-    assert converted.stat().st_mtime_ns == before
+
+
+def test_the_encoder_comes_from_the_cache_and_is_converted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = weights_entry("whisper_tiny_en").path
+    path.parent.mkdir(parents=True)
+    expected = write_official(path)
+    size, digest = path.stat().st_size, file_hash(path)
+    small = replace(weights_entry("whisper_tiny_en"), packages=(), bytes=size, sha256=digest)
+    monkeypatch.setattr(catalog, "weights_entries", lambda: {"whisper_tiny_en": small})
+    settings = SpeechSettings(encoder="whisper")
+    encoder = build_encoder(settings, 25, 16000)
+    assert isinstance(encoder, WhisperEncoder)
+    for name, weight in encoder.model.state_dict().items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=0)
+    monkeypatch.setattr(whisper_weights, "convert", lambda *_: pytest.fail("converts again"))
+    build_encoder(settings, 25, 16000)
 
 
 def test_a_damaged_copy_is_named_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.en.pt"
+    path, converted = tmp_path / "tiny.en.pt", tmp_path / "converted.safetensors"
     write_official(path)
-    whisper_weights.read_official(path)
-    (converted,) = tmp_path.glob("*.safetensors")
+    whisper_weights.convert(path, converted)
     converted.write_bytes(converted.read_bytes()[:1000])
     with pytest.raises(WeightsCorrupt, match="damaged") as caught:
-        whisper_weights.read_official(path)
-    assert "delete it" in str(caught.value.hint)
+        whisper_weights.read_converted(converted, "whisper_tiny_en")
+    assert caught.value.hint == "pirctl models pull whisper_tiny_en --force"
 
 
 @pytest.mark.parametrize("content", ["nothing", "list", "no dims"])
@@ -268,7 +286,7 @@ def test_another_file_is_refused_and_leaves_no_copy(tmp_path: Path, content: str
     else:
         write_official(path, dims={})
     with pytest.raises(WeightsCorrupt, match=r"tiny\.en\.pt"):
-        whisper_weights.read_official(path)
+        whisper_weights.convert(path, tmp_path / "converted.safetensors")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -277,7 +295,7 @@ def test_code_in_the_file_does_not_run(tmp_path: Path) -> None:
     for hostile in write_hostile(tmp_path):
         hostile.replace(path)
         with pytest.raises(WeightsCorrupt):
-            whisper_weights.read_official(path)
+            whisper_weights.convert(path, tmp_path / "converted.safetensors")
     assert not (tmp_path / "was-run").exists()
 
 

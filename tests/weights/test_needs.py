@@ -85,6 +85,18 @@ def test_only_what_a_reader_needs_is_fetched(tracker: WeightsEntry) -> None:
     assert tracker.is_here
 
 
+def test_a_speech_encoder_needs_its_own_model() -> None:
+    def speech(*overrides: str) -> list[tuple[str, bool]]:
+        found = needs(config.load("tiny", overrides))
+        return [(need.name, need.entry is None) for need in found if "audio" in need.read_by]
+
+    assert speech("speech.encoder=mel") == []
+    assert speech("speech.encoder=whisper") == [("whisper_tiny_en", False)]
+    own = ("speech.encoder=whisper", "speech.whisper_model=somebody/else")
+    assert speech(*own) == [("somebody/else", True)]
+    assert speech("speech.encoder=whisper", "speech.whisper_model=.") == []
+
+
 @pytest.mark.parametrize("preset", preset_names())
 def test_a_preset_needs_what_weights_yaml_says(preset: str) -> None:
     found = {need.name for need in needs(config.load(preset)) if need.is_required}
