@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError
-from pirctl.media.probe import MediaInfo, probe
+from pirctl.media.damage import describe_damage, frame_limit, without_jumps
+from pirctl.media.probe import MediaInfo, expected_frames, probe
 from pirctl.media.process import command_of, file_url, running
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ def read_frames(
     """Read the frames of a video one by one.
 
     The ffmpeg behind it starts with the first `next` and is gone when the generator ends, is
-    closed, or is dropped. A video that is damaged yields what could be decoded, and then says so.
+    closed, or is dropped. A video that is damaged yields what could be decoded, and then says so:
+    what stands behind a jump of its time stamps is left out, and so are more than twice the frames
+    that its header lets expect.
 
     Args:
         path: the video.
@@ -80,8 +83,8 @@ def read_frames(
         start_frame: index of the first frame to yield, counted after conversion to `rate`.
         frames: how many frames to yield at most. None: all.
         gray: yield (H, W), the stored values of a "labels" video, instead of RGB.
-        on_damage: called at the end of a damaged video with the number of frames and what ffmpeg
-            said, before the generator ends. None: it is logged.
+        on_damage: called at the end of a damaged video with the number of frames and what is
+            wrong, in words, before the generator ends. None: it is logged.
 
     Yields:
         uint8 (H, W, 3) RGB, or (H, W); each a new array.
@@ -98,7 +101,8 @@ def read_frames(
     command = _reading_command(info, rate, crop, (width, height), start_frame, frames, gray)
     shape = (height, width) if gray else (height, width, 3)
     must_have_one = start_frame == 0 and frames != 0
-    return _decoded(info.path, command, shape, on_damage, must_have_one=must_have_one)
+    limit = frame_limit(expected_frames(info, rate))
+    return _decoded(info.path, command, shape, limit, on_damage, must_have_one=must_have_one)
 
 
 def _size_after(info: MediaInfo, crop: Crop | None) -> tuple[int, int]:
@@ -112,26 +116,34 @@ def _decoded(
     path: Path,
     command: list[str],
     shape: tuple[int, ...],
+    limit: int | None,
     on_damage: Callable[[int, str], None] | None,
     *,
     must_have_one: bool,
 ) -> Generator[Frame, None, None]:
-    count = 0
+    count, wrong = 0, ""
     with running(command, read=True) as process:
         while True:
             frame = np.empty(shape, np.uint8)
             if process.output.readinto(frame.data.cast("B")) < frame.nbytes:
                 break
+            if count == limit:
+                wrong = "it holds more than twice the frames of its length"
+                break
             count += 1
             yield frame
-        status = process.finish()
-        said = process.said()
-    if count == 0 and must_have_one:
-        raise DecodeError(f"{path}: no picture could be decoded: {said or 'the file has none'}")
-    if (status != 0 or said) and on_damage is not None:
-        on_damage(count, said or f"status {status}")
-    elif status != 0 or said:
-        _log.warning("%s is damaged; %d frames could be decoded. ffmpeg: %s", path, count, said)
+        if not wrong:
+            status = process.finish()
+            said = process.said()
+            if count == 0 and must_have_one:
+                raise DecodeError(
+                    f"{path}: no picture could be decoded: {said or 'the file has none'}"
+                )
+            wrong = describe_damage(path, said) if status != 0 or said else ""
+    if wrong and on_damage is not None:
+        on_damage(count, wrong)
+    elif wrong:
+        _log.warning("%s is damaged: %s; %d frames could be decoded", path, wrong, count)
 
 
 def _seek(info: MediaInfo, rate: Fraction | None, start_frame: int) -> tuple[float, int]:
@@ -165,6 +177,7 @@ def _reading_command(
     seek_s, left_out = _seek(info, rate, start_frame)
     options = {"ss": f"{seek_s:.6f}"} if seek_s > 0 else {}
     video = ffmpeg.input(file_url(info.path), **options)["V:0"]
+    video = without_jumps(video, info)
     if rate is not None:
         video = video.filter("fps", fps=str(rate), start_time=0)
     if left_out:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError
 from pirctl.files import atomic_file
+from pirctl.media.damage import describe_damage, without_jumps
 from pirctl.media.probe import MediaInfo, probe
 from pirctl.media.process import command_of, file_url, running
 from pirctl.settings import MediaSettings
@@ -56,6 +57,7 @@ def _command(info: MediaInfo, rate_hz: int) -> list[str]:
     import ffmpeg
 
     sound = ffmpeg.input(file_url(info.path))["a:0"]
+    sound = without_jumps(sound, info, sound=True)
     sound = sound.filter("aresample", rate_hz, **{"async": 1}, first_pts=0, rematrix_maxval=1)
     return command_of(sound.output("pipe:", format="f32le", ac=1, ar=rate_hz))
 
@@ -75,10 +77,10 @@ def _blocks(info: MediaInfo, rate_hz: int, block_samples: int) -> Generator[Samp
         raise DecodeError(f"{info.path} holds no sound: {said or 'its length is zero'}")
     if status != 0 or said:
         _log.warning(
-            "%s is damaged; %.1f s of sound could be decoded. ffmpeg: %s",
+            "%s is damaged: %s; %.1f s of its sound could be decoded",
             info.path,
+            describe_damage(info.path, said),
             count / rate_hz,
-            said,
         )
 
 

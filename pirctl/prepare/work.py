@@ -56,7 +56,7 @@ class Work:
             self.source.video, rate=self.rate, on_damage=self._on_damage, **options
         )
 
-    def _on_damage(self, frames: int, said: str) -> None:
+    def _on_damage(self, frames: int, wrong: str) -> None:
         info, video = self.source.info, self.source.video
         promised = expected_frames(info, self.rate) or 0
         if info.frames and info.frame_rate:
@@ -68,4 +68,4 @@ class Work:
                 f"{float(promised / self.rate):.1f} seconds",
                 hint="copy it again, or keep what is whole: ffmpeg -i VIDEO -t SECONDS good.mp4",
             )
-        self.damage[:] = [f"{video} is damaged, look at its pictures: {said.splitlines()[-1]}"]
+        self.damage[:] = [f"{video} is damaged, look at its pictures: {wrong}"]

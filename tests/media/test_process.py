@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pirctl.errors import ProgramMissing
+from pirctl.media import process
 from pirctl.media.process import ffmpeg_program, running
 from pirctl.media.reader import read_frames
 from tests.media.clips import counting_clip
@@ -86,6 +87,18 @@ def test_an_interrupt_of_the_terminal_does_not_reach_the_program() -> None:
     code = "import os; print(os.getpgid(0) == os.getpid())"
     with running([sys.executable, "-c", code], read=True) as process:
         assert process.output.read() == b"True\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit set from outside")
+def test_a_program_that_asks_for_too_much_memory_fails_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "_MEMORY_BYTES", 512 << 20)
+    code = "import sys; sys.stdin.read(); a = bytearray(%d << 20)"
+    for megabytes, status in ((100, 0), (600, 1)):
+        with running([sys.executable, "-c", code % megabytes], write=True) as program:
+            assert program.finish() == status
+    assert "MemoryError" in program.said()
 
 
 def test_a_missing_program_is_said_in_words() -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pirctl.device import peak_bytes
 from pirctl.errors import DecodeError
+from pirctl.media import reader
 from pirctl.media.probe import probe
 from pirctl.media.reader import Crop, read_frames
 from pirctl.media.video import VideoWriter
@@ -212,3 +215,78 @@ def test_a_seek_in_real_footage_is_exact(shared: Path, name: str) -> None:
         for start in (31, 77, len(through) - 1):
             piece = next(read_frames(path, rate=rate, size=(32, 32), start_frame=start))
             np.testing.assert_array_equal(piece, through[start])
+
+
+def transport_stream(path: Path, seconds: int = 4) -> bytearray:
+    options = ["-vf", f"loop={seconds}:25", "-t", seconds, "-preset", "ultrafast", "-bf", 0]
+    return bytearray(counting_clip(path, *options).read_bytes())
+
+
+def picture_times(stream: bytearray) -> list[int]:
+    """Where in an MPEG-TS the time stamps of pictures stand: after 00 00 01 Ex, 14 bytes in."""
+    heads = (at for at in range(len(stream) - 14) if stream[at : at + 4] == b"\0\0\1\xe0")
+    return [at + 9 for at in heads if stream[at + 7] & 0x80]
+
+
+@pytest.mark.parametrize("rate", [None, RATE])
+@pytest.mark.parametrize(("first", "last"), [(50, 100), (50, 51), (0, 1)])
+def test_time_stamps_that_jump_by_hours_make_neither_frames_nor_memory(
+    tmp_path: Path, rate: Fraction | None, first: int, last: int
+) -> None:
+    path = tmp_path / "a.ts"
+    stream = transport_stream(path)
+    times = picture_times(stream)
+    assert len(times) == 100
+    for at in times[first:last]:
+        stream[at] ^= 4  # bit 31 of 33 at 90 kHz: six hours and a half
+    path.write_bytes(stream)
+    said: list[tuple[int, str]] = []
+    frames = read_frames(path, rate=rate, on_damage=lambda *what: said.append(what))
+    count = sum(1 for _ in frames)
+    left = 100 - (last - first)
+    assert left <= count <= 100 + 25
+    assert said == [(count, "its time stamps jump by more than 5 seconds")]
+    assert peak_bytes(with_children=True) - peak_bytes() < 1 << 30
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_transport_stream_with_flipped_bytes_gives_a_bounded_number_of_frames(
+    tmp_path: Path, seed: int
+) -> None:
+    path = tmp_path / "a.ts"
+    stream = transport_stream(path)
+    random = np.random.default_rng(seed)
+    for at in random.choice(np.arange(2000, len(stream)), len(stream) // 100, replace=False):
+        stream[at] ^= 1 << random.integers(8)
+    path.write_bytes(stream)
+    said: list[str] = []
+    count = sum(1 for _ in read_frames(path, rate=RATE, on_damage=lambda _, why: said.append(why)))
+    assert 0 < count <= 2 * 100 + 100
+    assert len(said) == 1
+    assert "h264" not in said[0]
+
+
+def test_more_frames_than_twice_the_length_are_cut_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = counting_clip(tmp_path / "a.mp4", "-vf", "loop=9:25")
+    lying = replace(probe(path), frames=None, duration_s=1.0)
+    monkeypatch.setattr(reader, "probe", lambda path: lying)
+    said: list[tuple[int, str]] = []
+    assert sum(1 for _ in read_frames(path, on_damage=lambda *what: said.append(what))) == 150
+    assert said == [(150, "it holds more than twice the frames of its length")]
+
+
+def test_a_transport_stream_that_was_cut_off_is_said_in_one_clear_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.ts"
+    stream = transport_stream(path)
+    # Behind the first packet of 188 bytes of a picture that takes several.
+    path.write_bytes(stream[: picture_times(stream)[75] // 188 * 188 + 188])
+    with caplog.at_level(logging.WARNING):
+        count = sum(1 for _ in read_frames(path))
+    assert caplog.messages == [
+        f"{path} is damaged: parts of it cannot be decoded, as in a copy that was cut off; "
+        f"{count} frames could be decoded"
+    ]
