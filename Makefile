@@ -1,11 +1,12 @@
-# setup: the environment   demo: the whole pipeline on a synthetic speaker   test, check: what CI runs
+# setup: the environment   demo: the whole pipeline on a synthetic speaker
+# check, test, quality: what CI runs   test-gpu: what only a machine with a CUDA card can test
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: setup demo test check build clean
+.PHONY: setup demo test test-gpu quality check build clean
 
 setup: $(READY)
 
@@ -23,6 +24,13 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -m gpu
+
+# Trains the demo's speaker, some minutes, and fails when it speaks too badly.
+quality: $(READY)
+	$(BIN)/python -m tests.quality
 
 check: $(READY)
 	$(BIN)/ruff format --check .

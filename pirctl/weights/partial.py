@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,19 +57,19 @@ class Part:
 @contextmanager
 def alone(part: Part, name: str, on_progress: OnProgress) -> Iterator[None]:
     """Hold the lock of a file; the system frees it when the process ends, however it ends."""
-    if sys.platform == "win32":
-        # No such lock: of two pulls at once both may fail, but a mixed file has another hash.
-        yield
-        return
-    import fcntl
+    from filelock import FileLock, Timeout
 
-    with part.lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            step = f"waiting for another pull of {name}"
-            on_progress(Progress(step=step, done=0, total=None, unit="bytes"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            _log.debug("no locks on the disk of %s", part.lock)  # Some network disks have none.
+    # Not by a file that only exists: after a kill it would lock for good.
+    lock = FileLock(part.lock, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        step = f"waiting for another pull of {name}"
+        on_progress(Progress(step=step, done=0, total=None, unit="bytes"))
+        lock.acquire()
+    except OSError:
+        _log.debug("no locks on the disk of %s", part.lock)  # Some network disks have none.
+    try:
         yield
+    finally:
+        lock.release()

@@ -335,7 +335,6 @@ def test_what_was_imported_by_hand_is_here(served: Site) -> None:
     assert pull(entry) == entry.path
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
 def test_two_pulls_at_once_fetch_once(served: Site) -> None:
     served.waits_for = threading.Event()
     waiting: list[Progress] = []
@@ -354,7 +353,7 @@ def test_two_pulls_at_once_fetch_once(served: Site) -> None:
     assert files() == ["toy.bin", "verified.json"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are made otherwise there")
 def test_a_disk_without_locks_is_no_hindrance(
     served: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,7 +371,6 @@ def pull_here(home: str, entry: WeightsEntry) -> None:
     pull(entry)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
 def test_the_lock_of_a_killed_process_is_free(served: Site) -> None:
     served.waits_for = threading.Event()
     process = multiprocessing.get_context("spawn").Process(
