@@ -60,6 +60,7 @@ class Audio2Exp(nn.Module):
     expression_scale: Tensor
     positions: Tensor
     lag_bias: Tensor
+    trust: Tensor
 
     def __init__(
         self,
@@ -91,6 +92,8 @@ class Audio2Exp(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.register_buffer("expression_mean", torch.zeros(expression_width))
         self.register_buffer("expression_scale", torch.ones(expression_width))
+        # Of the checkpoint, not of the network: it is measured on another one.
+        self.register_buffer("trust", torch.ones(expression_width), persistent=False)
         self.register_buffer(
             "positions", periodic_positions(settings.period_frames, width), persistent=False
         )
@@ -112,6 +115,10 @@ class Audio2Exp(nn.Module):
         floor = SMALLEST_SCALE * float(std.max())
         self.expression_mean.copy_(mean)
         self.expression_scale.copy_(std.clamp(min=floor if floor > 0 else 1.0))
+
+    def tempered(self, expression: Tensor) -> Tensor:
+        """What was made (..., E), shrunk towards the mean by what can be trusted of each axis."""
+        return self.expression_mean + self.trust * (expression - self.expression_mean)
 
     def standardise(self, expression: Tensor) -> Tensor:
         """Coefficients (..., E) in the units of the head: zero mean, about unit variance."""

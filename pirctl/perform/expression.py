@@ -113,7 +113,7 @@ def _predict(
     with closing(stream_sound(sound, stage.settings.media.sample_rate_hz)) as pieces:
         features = encoder.stream(pieces, frames, loudness, decoder.window_frames)
         for chunk in decoder.stream(features, identity):
-            made: FloatArray = chunk[0].float().cpu().numpy()
+            made: FloatArray = decoder.tempered(chunk[0]).float().cpu().numpy()
             done += len(made)
             on_progress(Progress(step="listening", done=done, total=frames))
             yield made

@@ -113,9 +113,20 @@ def load_audio_stage(target: Target, device: torch.device) -> AudioStage:
     )
     restore(encoder, checkpoint, "encoder")
     restore(decoder, checkpoint, "decoder")
+    if about.trust:
+        _trust(decoder, about.trust, checkpoint)
     _ready(encoder, device)
     _ready(decoder, device)
     return AudioStage(encoder=encoder, decoder=decoder, settings=settings, about=about)
+
+
+def _trust(decoder: Audio2Exp, trust: tuple[float, ...], checkpoint: Checkpoint) -> None:
+    if len(trust) != decoder.expression_width or not all(0 <= factor <= 1 for factor in trust):
+        raise CheckpointError(
+            f"{checkpoint.folder}: trust must be {decoder.expression_width} factors from 0 to 1",
+            hint=retrain_command("audio", restart=True),
+        )
+    decoder.trust.copy_(torch.tensor(trust))
 
 
 def load_face_stage(target: Target, device: torch.device) -> FaceStage:

@@ -63,7 +63,12 @@ class Audio2ExpSettings:
     teacher_noise: float = 0.5
     """Noise on the true previous frame while it is fed, in standard deviations of each axis."""
 
+    trust_below_s: float = 0.0
+    """Footage shorter than this, in seconds, is learnt twice, first to measure how far what is
+    predicted can be trusted; it is shrunk towards the mean by that. The paper: 0, never."""
+
     def __post_init__(self) -> None:
+        at_least(self, 0, "trust_below_s")
         at_least(self, 1, "width", "heads", "feedforward", "layers", "period_frames")
         at_least(self, 1, "window_frames")
         at_least(self, 0, "teacher_forced", "teacher_noise")

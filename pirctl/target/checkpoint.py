@@ -73,6 +73,9 @@ class CheckpointAbout:
     """Frames at the start of the clip that training saw; the rest was held out."""
     architecture: dict[str, object] = field(default_factory=dict)
     """What rebuilds the speech encoder of the audio stage without its pre-trained weights."""
+    trust: tuple[float, ...] = ()
+    """What the audio stage predicts is shrunk by, towards the mean: a factor per axis of
+    expression, from 0 to 1; empty: not measured, so not at all."""
     face_stage: str = ""
     """Hash of the face stage's weights that the render stage was trained on."""
     pirctl: str = __version__

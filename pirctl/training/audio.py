@@ -52,6 +52,17 @@ class Speech:
         """Frames T."""
         return len(self.z_exp)
 
+    def cut(self, first: int, last: int) -> Speech:
+        """Frames [first, last), with the context of what is heard around them."""
+        context = len(self.inputs) - self.frames
+        return Speech(
+            inputs=self.inputs[first : last + context],
+            z_exp=self.z_exp[first:last],
+            valid=self.valid[first:last],
+            z_id=self.z_id,
+            device=self.device,
+        )
+
 
 def read_speech(
     target: Target,

@@ -48,6 +48,7 @@ from pirctl.training.memory import smaller_steps
 from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
 from pirctl.training.trainer import Trainer
+from pirctl.training.trust import measure_trust
 from pirctl.weights.needs import fetch_for
 
 LOGGER = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ _NO_EFFECT_ON_SHAPE = {
     "audio2exp.dropout",
     "audio2exp.teacher_forced",
     "audio2exp.teacher_noise",
+    "audio2exp.trust_below_s",
     "discriminator.lr_multiplier",
 }
 
@@ -236,18 +238,16 @@ def _train(stage: str, job: _Job, restart: bool) -> StageReport:
             old = None
     if old is not None and old.step >= _planned_steps(stage, job):
         return StageReport(
-            stage=stage,
-            steps=old.step,
-            new_steps=0,
-            seconds=0.0,
-            loss=old.loss,
-            folder=folder,
+            stage=stage, steps=old.step, new_steps=0, seconds=0.0, loss=old.loss, folder=folder
         )
     trainer, about, settings = _BUILDERS[stage](job)
     # The decoder goes through a window frame by frame: beside a small encoder, its products are
     # too small to share between threads, which would only wait for each other.
     is_small = stage == "audio" and settings.speech.encoder != "wav2vec2"
     with one_thread() if is_small else nullcontext():
+        if isinstance(trainer, AudioTrainer):
+            trust = old.trust if old else measure_trust(trainer, about, job.on_progress)
+            about = replace(about, trust=trust)
         return train_stage(
             trainer,
             folder=folder,

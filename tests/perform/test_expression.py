@@ -193,3 +193,13 @@ def test_a_model_without_named_axes_moves_them_all() -> None:
 @pytest.mark.parametrize(("samples", "frames"), [(0, 1), (1, 1), (640, 1), (641, 2), (16000, 25)])
 def test_a_partial_frame_counts_as_one(samples: int, frames: int) -> None:
     assert frames_of_sound(samples, 640) == frames
+
+
+def test_what_cannot_be_trusted_is_shrunk_towards_the_mean(tmp_path: Path, stage: Stage) -> None:
+    path = make(tmp_path / "speech.wav", babble(2))
+    stage.decoder.expression_mean.copy_(torch.tensor([0.5, -0.5, 0.1, 0.0]))
+    free = express(path, stage, None)
+    stage.decoder.trust.copy_(torch.tensor([1.0, 0.5, 0.0, 0.25]))
+    made = express(path, stage, None)
+    mean = stage.decoder.expression_mean.numpy()
+    np.testing.assert_allclose(made - mean, (free - mean) * [1, 0.5, 0, 0.25], atol=1e-6)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pirctl import config
 from pirctl.config import preset_names
 from pirctl.errors import WeightsError, WeightsMissing
 from pirctl.progress import Progress
+from pirctl.settings import SpeechSettings
 from pirctl.weights import catalog
 from pirctl.weights.entry import WeightsEntry
 from pirctl.weights.needs import fetch_at_first_use, fetch_for, needs
@@ -105,6 +107,31 @@ def test_a_preset_needs_what_weights_yaml_says(preset: str) -> None:
         for entry in catalog.weights_entries().values()
         if f"preset {preset}" in entry.needed_by
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("whisper_tiny_en", "whisper_tiny_en"), ("openai/whisper-small", "openai/whisper-small")],
+)
+def test_whisper_needs_the_model_that_the_setting_names(model: str, expected: str) -> None:
+    speech = SpeechSettings(encoder="whisper", whisper_model=model)
+    found = [
+        need for need in needs(replace(config.load("tiny"), speech=speech)) if need.is_required
+    ]
+    assert found[-1].name == expected
+    assert found[-1].read_by == ("audio",)
+    assert "speech.encoder=mel" in found[-1].without
+
+
+def test_a_folder_with_a_speech_model_needs_nothing(tmp_path: Path) -> None:
+    for encoder in ("whisper", "wav2vec2"):
+        speech = SpeechSettings(
+            encoder=encoder,  # type: ignore[arg-type]
+            whisper_model=str(tmp_path),
+            model=str(tmp_path),
+        )
+        found = needs(replace(config.load("tiny"), speech=speech))
+        assert not [need for need in found if "audio" in need.read_by]
 
 
 def test_only_permissive_files_come_by_themselves() -> None:

@@ -1,0 +1,105 @@
+"""How far speech can be trusted with a face: measured on footage that is left out for it.
+
+A few seconds teach a network to move a mouth, not always to move it at the right moment. Where it
+is not sure, the person's mean expression is the better answer. So short footage is learnt twice:
+first without its last quarter, on which prediction and truth are compared; then whole. What is
+measured, one factor per axis between 0 and 1, shrinks what is predicted towards the mean.
+
+The factor of an axis is the least squares one, drawn towards that of all axes together, because a
+few seconds say little about an axis that hardly moves. Source: ridge regression, Hoerl and Kennard
+1970, towards a common value in place of 0.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pirctl.progress import OnProgress, Progress
+from pirctl.target.checkpoint import CheckpointAbout, load_checkpoint, restore
+from pirctl.tensors import check_shape
+from pirctl.training.audio import AudioTrainer
+from pirctl.training.loop import train_stage
+
+TEST_SHARE = 0.25
+"""Share of the footage, at its end, that is left out."""
+FEWEST_FRAMES = 25
+"""Fewer frames than these to compare on say nothing: then everything is trusted."""
+
+_COMMON = 0.5  # Weight of the common factor, in units of the energy of what is predicted.
+
+
+def measure_trust(
+    trainer: AudioTrainer, about: CheckpointAbout, on_progress: OnProgress
+) -> tuple[float, ...]:
+    """Train another one without the last quarter of the footage, and compare there.
+
+    Args:
+        trainer: of the whole footage, before its first step; it stays as it is.
+        about: of the stage.
+        on_progress: told about every step.
+
+    Returns:
+        (E,) factors in [0, 1]; empty where the settings want none, or the footage is not short.
+
+    Raises:
+        TrainingDiverged: as in training.
+    """
+    speech, settings = trainer.speech, trainer.settings
+    if speech.frames >= settings.audio2exp.trust_below_s * settings.media.frame_rate:
+        return ()
+    encoder = copy.deepcopy(trainer.encoder)
+    first = speech.frames - round(TEST_SHARE * speech.frames)
+    with tempfile.TemporaryDirectory(prefix="pirctl-") as temporary:
+        part = AudioTrainer(speech.cut(0, first), encoder, settings, trainer.expression_names)
+        train_stage(
+            part,
+            folder=Path(temporary),
+            settings=settings,
+            about=about,
+            device=speech.device,
+            resume=False,
+            on_progress=lambda progress: on_progress(_named(progress)),
+        )
+        checkpoint = load_checkpoint(Path(temporary) / "checkpoint")
+    decoder = part.decoder
+    restore(encoder, checkpoint, "encoder")
+    restore(decoder, checkpoint, "decoder")
+    rest = speech.cut(first, speech.frames)
+    usable = rest.valid[:, 0] > 0
+    if int(usable.sum()) < FEWEST_FRAMES:
+        return ()
+    encoder.eval()
+    decoder.eval()
+    with torch.inference_mode():
+        made = decoder(encoder(rest.inputs[None]), rest.z_id)[0]
+    predicted, truth = (
+        decoder.standardise(expression)[usable].double().cpu().numpy()
+        for expression in (made, rest.z_exp)
+    )
+    return tuple(trust(predicted, truth).tolist())
+
+
+def trust(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factors (E,) in [0, 1] that bring a prediction nearest to the truth.
+
+    Args:
+        predicted: (T, E) distance from the mean, in standard deviations.
+        truth: (T, E) the same of what really was.
+    """
+    check_shape("truth", truth, *predicted.shape)
+    energy, shared = (predicted**2).sum(0), (predicted * truth).sum(0)
+    common = np.clip(shared.sum() / max(float(energy.sum()), 1e-12), 0, 1)
+    prior = _COMMON * energy + 1e-12
+    factors: NDArray[np.float64] = np.clip((shared + prior * common) / (energy + prior), 0, 1)
+    return factors
+
+
+def _named(progress: Progress) -> Progress:
+    return replace(progress, step="trying out the speech")
