@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from pirctl.media.process import file_url
 
 # ffmpeg draws text files as ANSI art; nobody means that as a video.
 _NOT_MEDIA = {"tty", "ansi", "bintext", "idf", "xbin"}
+# Among several streams of pictures, those that move show a second picture within so many packets.
+_PACKETS_SEEN = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class MediaInfo:
         start_s: when the first picture is shown, in seconds after the file's start.
         duration_s: length in seconds; 0.0 when the file does not say.
         has_video: whether there are moving pictures (a cover image does not count).
+        video_stream: number of the stream they are in, the first whose pictures move; -1 without.
+        video_streams: how many streams of moving pictures there are to choose from.
         has_audio: whether there is sound.
         sample_rate_hz: of the first sound stream, or None.
         audio_codec: ffmpeg's name of the first sound stream's codec ("aac"), or None.
@@ -44,6 +50,8 @@ class MediaInfo:
     start_s: float
     duration_s: float
     has_video: bool
+    video_stream: int
+    video_streams: int
     has_audio: bool
     sample_rate_hz: int | None
     audio_codec: str | None
@@ -66,16 +74,21 @@ def check_readable(path: Path | str) -> Path:
     """Return `path` as a Path if it is a file that holds something.
 
     Raises:
-        DecodeError: it is missing, a folder, empty, or may not be read.
+        DecodeError: it is missing, a folder, a pipe, empty, or may not be read.
     """
     path = Path(path)
     if not path.exists():
         raise DecodeError(f"{path} does not exist", hint="check the name; use quotes around spaces")
     if path.is_dir():
         raise DecodeError(f"{path} is a folder, a file was expected")
+    if not path.is_file():
+        raise DecodeError(
+            f"{path} is no regular file but a pipe or a device",
+            hint="write it to a file first: it is read more than once",
+        )
     try:
         with path.open("rb") as file:
-            empty = path.is_file() and not file.read(1)
+            empty = not file.read(1)
     except OSError as error:
         raise DecodeError(f"{path} cannot be opened: {error.strerror}") from error
     if empty:
@@ -113,6 +126,10 @@ def _describe(path: Path, container: Any) -> MediaInfo:
 
     cover = av.stream.Disposition.attached_pic
     pictures = [s for s in container.streams.video if not s.disposition & cover]
+    if len(pictures) > 1:
+        # A still picture is a cover as well, where nobody marked it as one.
+        moving = _moving(path, [s.index for s in pictures])
+        pictures = [s for s in pictures if s.index in moving] or pictures[:1]
     sounds = list(container.streams.audio)
     duration_s = container.duration / av.time_base if container.duration else 0.0
     video = pictures[0] if pictures else None
@@ -132,10 +149,27 @@ def _describe(path: Path, container: Any) -> MediaInfo:
         start_s=_start_s(container, video) if video is not None else 0.0,
         duration_s=max(duration_s, 0.0),
         has_video=width > 0,
+        video_stream=video.index if video is not None else -1,
+        video_streams=len(pictures),
         has_audio=sound is not None,
         sample_rate_hz=sound.sample_rate or None if sound is not None else None,
         audio_codec=sound.codec.canonical_name if sound is not None else None,
     )
+
+
+def _moving(path: Path, candidates: list[int]) -> set[int]:
+    """Those of the streams that hold more than one picture, as far as the file's start tells."""
+    import av
+
+    seen: Counter[int] = Counter()
+    # Opened anew: what is read here would be missing where the first picture is decoded.
+    with av.open(file_url(path), metadata_errors="replace") as container:
+        packets = container.demux([container.streams[index] for index in candidates])
+        for packet in islice(packets, _PACKETS_SEEN):
+            seen[packet.stream.index] += bool(packet.size)
+            if all(seen[index] > 1 for index in candidates):
+                break
+    return {index for index in candidates if seen[index] > 1}
 
 
 def _start_s(container: Any, video: Any) -> float:

@@ -176,7 +176,7 @@ def _reading_command(
 
     seek_s, left_out = _seek(info, rate, start_frame)
     options = {"ss": f"{seek_s:.6f}"} if seek_s > 0 else {}
-    video = ffmpeg.input(file_url(info.path), **options)["V:0"]
+    video = ffmpeg.input(file_url(info.path), **options)[str(info.video_stream)]
     video = without_jumps(video, info)
     if rate is not None:
         video = video.filter("fps", fps=str(rate), start_time=0)

@@ -68,7 +68,8 @@ def _blocks(info: MediaInfo, rate_hz: int, block_samples: int) -> Generator[Samp
         while raw := process.output.read(4 * block_samples):
             block = np.frombuffer(raw[: len(raw) // 4 * 4], "<f4")
             # Resampling overshoots where the original was clipped.
-            block = np.clip(block, -1, 1).astype(np.float32, copy=False)
+            # Not a number comes out of files of floats; it is silence, as players take it.
+            block = np.clip(np.nan_to_num(block), -1, 1).astype(np.float32, copy=False)
             count += len(block)
             yield block
         status = process.finish()

@@ -6,6 +6,7 @@ complete. A second run redoes only what changed (`reuse`).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,8 @@ from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.target import Target, TargetAbout, Track
 from pirctl.target.workspace import check_name, name_from_video, workspace_folder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +186,14 @@ def _checked(video: Path, rate: int, *, with_audio: bool) -> MediaInfo:
     info = probe(video)
     if not info.has_video:
         raise MediaError(f"{video} has no picture, only sound", hint="give a video of the speaker")
+    if info.video_streams > 1:
+        _log.warning(
+            "%s holds %d videos; the first is taken, stream %d. Another: ffmpeg -i VIDEO "
+            "-map 0:NUMBER -map 0:a -c copy one.mp4",
+            video,
+            info.video_streams,
+            info.video_stream,
+        )
     if info.frames == 1 or expected_frames(info, Fraction(rate)) == 1:
         raise MediaError(
             f"{video} has only one frame, and a speaker is learnt from minutes of video",

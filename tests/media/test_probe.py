@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from pirctl.errors import DecodeError
 from pirctl.media.probe import expected_frames, probe
+from pirctl.media.reader import read_frames
 from tests.media.clips import counting_clip, ffmpeg, tone
 
 
@@ -90,3 +92,25 @@ def test_a_video_cut_off_before_its_index_is_said_in_words(tmp_path: Path) -> No
     with pytest.raises(DecodeError, match="damaged") as caught:
         probe(tmp_path / "cut.mp4")
     assert "cut off" in str(caught.value.hint)
+
+
+def test_a_still_picture_before_the_video_is_a_cover_though_nobody_says_so(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32", "-frames:v", 1, tmp_path / "cover.png")
+    inputs = ["-i", tmp_path / "cover.png", "-i", counting_clip(tmp_path / "a.mp4")]
+    ffmpeg(*inputs, "-map", 0, "-map", 1, "-c", "copy", tmp_path / "both.mkv")
+    info = probe(tmp_path / "both.mkv")
+    assert (info.width, info.video_stream, info.video_streams) == (64, 1, 1)
+    assert sum(frame.shape == (48, 64, 3) for frame in read_frames(info.path)) == 25
+
+
+def test_of_two_videos_the_first_is_taken_and_both_are_counted(tmp_path: Path) -> None:
+    inputs = ["-i", counting_clip(tmp_path / "a.mp4"), "-i", tmp_path / "a.mp4"]
+    ffmpeg(*inputs, "-map", 0, "-map", 1, "-c", "copy", tmp_path / "both.mkv")
+    info = probe(tmp_path / "both.mkv")
+    assert (info.video_stream, info.video_streams) == (0, 2)
+
+
+def test_a_pipe_that_nobody_writes_to_is_said_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(DecodeError, match="pipe"):
+        probe(tmp_path / "a.mp4")

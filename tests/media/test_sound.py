@@ -106,3 +106,30 @@ def test_a_damaged_sound_gives_what_there_is_and_says_so(
 @pytest.mark.shared
 def test_real_speech_at_48_khz_keeps_its_length(shared: Path) -> None:
     assert sound_duration_s(shared / "audio" / "deyu.wav") == pytest.approx(9.3427, abs=1e-3)
+
+
+def test_what_is_no_number_in_a_file_of_floats_is_silence(tmp_path: Path) -> None:
+    samples = np.full(16000, 0.5, "<f4")
+    samples[4000:8000] = np.nan
+    (tmp_path / "raw").write_bytes(samples.tobytes())
+    source = ["-f", "f32le", "-ar", 16000, "-ac", 1, "-i", tmp_path / "raw"]
+    ffmpeg(*source, "-c:a", "pcm_f32le", tmp_path / "a.wav")
+    read = read_sound(tmp_path / "a.wav")
+    assert np.isfinite(read).all()
+    assert read[1000] == pytest.approx(0.5, abs=0.01)
+    assert abs(read[6000]) < 0.01
+
+
+def test_sound_whose_time_stamps_jump_is_not_filled_with_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tone(tmp_path / "a.ts", "-c:a", "aac", seconds=4)
+    stream = bytearray(path.read_bytes())
+    heads = [i + 9 for i in range(len(stream) - 14) if stream[i : i + 4] == b"\0\0\1\xc0"]
+    assert len(heads) > 4
+    # Bit 19 of 33 at 90 kHz: 5.8 s. From 10 s on ffmpeg's own correction takes a jump out.
+    stream[heads[len(heads) // 2] + 2] ^= 0x20
+    path.write_bytes(stream)
+    with caplog.at_level(logging.WARNING):
+        assert sum(len(block) for block in stream_sound(path)) < 5 * 16000
+    assert "its time stamps jump" in caplog.text
