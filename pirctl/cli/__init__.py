@@ -19,6 +19,7 @@ import typer
 
 from pirctl import __version__
 from pirctl.cli import bench, demo, doctor, evaluate, inspect, models, preprocess, reenact, train
+from pirctl.cli.output import print_message, printable
 from pirctl.errors import PirctlError
 
 app = typer.Typer(
@@ -68,6 +69,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _Stopped
 
 
+class _Printable(logging.Formatter):
+    """Log records hold names from files of others too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _has_debug() -> bool:
     return os.environ.get("PIRCTL_DEBUG", "") not in {"", "0"}
 
@@ -82,7 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     logging.addLevelName(logging.WARNING, "warning")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if _has_debug():
         logging.getLogger("pirctl").setLevel(logging.DEBUG)
     # Before anything imports torch; see there.
@@ -103,9 +113,9 @@ def _run(arguments: list[str] | None) -> int:
     except PirctlError as error:
         if _has_debug():
             raise
-        print(f"error: {error.message}", file=sys.stderr)
+        print_message(f"error: {error.message}")
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            print_message(f"hint: {error.hint}")
         return 1
     except SystemExit as exit_:
         # Typer's own: 0 at the end, 2 for a wrong command line, 130 for Ctrl-C.

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from dataclasses import asdict, is_dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+# Control characters, marks that turn the direction of writing, halves of characters: what stands
+# for a byte of a file name that is not UTF-8.
+_UNPRINTABLE = {"Cc", "Cf", "Cs"}
 
 
 def print_json(result: Any) -> None:
@@ -37,9 +42,24 @@ def _plain(value: Any) -> Any:
 
 def print_result(text: object) -> None:
     """Print a line of a result on stdout."""
-    print(text)
+    print(printable(str(text)))
 
 
 def print_message(text: object) -> None:
     """Print a line for the person who watches, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(str(text)), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""`text` without what steers a terminal or cannot be encoded: as escapes, \x1b for example.
+
+    Names come from files of others, and what they hold shall be seen, not obeyed.
+    """
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in _UNPRINTABLE else _escape(char)
+        for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

@@ -74,11 +74,18 @@ def check_readable(path: Path | str) -> Path:
     """Return `path` as a Path if it is a file that holds something.
 
     Raises:
-        DecodeError: it is missing, a folder, a pipe, empty, or may not be read.
+        DecodeError: it is missing, a folder, a pipe, empty, has a name that is not UTF-8, or may not
+            be read.
     """
     path = Path(path)
     if not path.exists():
         raise DecodeError(f"{path} does not exist", hint="check the name; use quotes around spaces")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DecodeError(
+            f"{path} has a name that is not UTF-8", hint="rename it: a target records the name"
+        ) from error
     if path.is_dir():
         raise DecodeError(f"{path} is a folder, a file was expected")
     if not path.is_file():

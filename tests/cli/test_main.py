@@ -91,6 +91,26 @@ def test_an_error_without_a_hint_has_one_line(
     assert capsys.readouterr().err == "error: it broke\n"
 
 
+def test_what_steers_a_terminal_or_cannot_be_encoded_is_escaped_in_messages(
+    failing: dict[str, BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    failing["error"] = PirctlError("bad \x1b[2J\x07\u202e\udcff, but München", hint="see \x9b1m")
+    assert cli.main(["fail"]) == 1
+    assert capfd.readouterr().err == (
+        "error: bad \\x1b[2J\\x07\\u202e\\udcff, but München\nhint: see \\x9b1m\n"
+    )
+
+
+def test_a_file_name_that_is_not_utf_8_is_an_error_in_words(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")
+    Path(name).write_bytes(b"not empty")
+    result = run("preprocess", name, "--preset", "tiny", "--target", "bob")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "caf\\udce9.mp4 has a name that is not UTF-8" in result.stderr
+    assert "hint: rename it" in result.stderr
+
+
 def test_an_interrupt_ends_with_130(failing: dict[str, BaseException]) -> None:
     failing["error"] = KeyboardInterrupt()
     assert cli.main(["fail"]) == 130
