@@ -74,8 +74,8 @@ def check_readable(path: Path | str) -> Path:
     """Return `path` as a Path if it is a file that holds something.
 
     Raises:
-        DecodeError: it is missing, a folder, a pipe, empty, has a name that is not UTF-8, or may not
-            be read.
+        DecodeError: it is missing, a folder, a pipe, empty, may not be read, or has a name that is
+            not UTF-8.
     """
     path = Path(path)
     if not path.exists():
