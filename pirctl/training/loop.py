@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pirctl import config
 from pirctl.errors import TrainingDiverged
+from pirctl.face.draw import write_image
 from pirctl.files import atomic_file
 from pirctl.progress import OnProgress, Progress
 from pirctl.settings import Settings, StageSettings
@@ -30,7 +31,7 @@ from pirctl.training.averages import Averages, flat_state, load_flat_state
 from pirctl.training.log import TrainingLog
 from pirctl.training.memory import StepMemory, memory_of, spare_bytes
 from pirctl.training.pace import Pace
-from pirctl.training.preview import draw_losses, stack, write_preview
+from pirctl.training.preview import draw_losses, stack
 from pirctl.training.schedule import (
     batch_positions,
     learning_rate,
@@ -309,7 +310,7 @@ class _Run:
     def _preview(self) -> None:
         picture = self.trainer.preview(self.averages.networks)
         curves = draw_losses(self.log.curves(), width=picture.shape[1])
-        write_preview(self.folder / "preview.png", stack([picture, curves]))
+        write_image(self.folder / "preview.png", stack([picture, curves]))
 
     def _write_settings(self) -> None:
         text = yaml.safe_dump(config.to_mapping(self.settings), sort_keys=False)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pirctl.files import atomic_file
 from pirctl.networks.pictures import to_bytes
 
 Picture = npt.NDArray[np.uint8]
 
-_COLOURS = ((200, 60, 50), (40, 100, 200), (40, 140, 70), (150, 80, 170), (190, 130, 20))
-_CURVES_HEIGHT = 160
-_MARGIN = 8
+_DPI = 100
+_PANEL_PX = 120
+_LEAST_WIDTH_PX = 320  # Less leaves no room beside the labels.
 
 
 def to_picture(image: Tensor) -> Picture:
@@ -47,23 +45,24 @@ def stack(pictures: Sequence[Picture]) -> Picture:
 
 
 def draw_losses(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) -> Picture:
-    """The losses over the steps on a logarithmic scale, each fitted to the height, with its end.
+    """The losses over the steps on a logarithmic scale, each with its last value.
 
     Args:
         curves: (step, value) points by name.
-        width: of the picture, in pixels.
+        width: of the picture in pixels; at least 320 are taken.
     """
-    import cv2
-
-    canvas = np.full((_CURVES_HEIGHT, width, 3), 255, np.uint8)
-    for index, (name, points) in enumerate(curves.items()):
-        colour = _COLOURS[index % len(_COLOURS)]
-        values = [math.log(max(value, 1e-9)) for _, value in points]
-        _draw_curve(canvas, [step for step, _ in points], values, colour)
-        label = f"{name} {points[-1][1]:.4g}"
-        place = (_MARGIN, _MARGIN + 12 * (index + 1))
-        cv2.putText(canvas, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, colour, 1, cv2.LINE_AA)
-    return canvas
+    figure = _figure(width, panels=2)
+    axis = figure.subplots()
+    for name, points in curves.items():
+        steps, values = zip(*points, strict=True)
+        axis.plot(steps, values, label=f"{name} {values[-1]:.4g}", linewidth=1)
+    axis.set_yscale("log", nonpositive="mask")
+    axis.grid(alpha=0.3)
+    axis.set_xlabel("step", fontsize=7)
+    axis.tick_params(labelsize=6, which="both")
+    if curves:
+        axis.legend(fontsize=6, loc="upper right")
+    return _painted(figure)
 
 
 def draw_signals(signals: Mapping[str, Sequence[Sequence[float]]], width: int) -> Picture:
@@ -71,51 +70,34 @@ def draw_signals(signals: Mapping[str, Sequence[Sequence[float]]], width: int) -
 
     Args:
         signals: by name a truth and a prediction of equal length.
-        width: of the picture, in pixels.
+        width: of the picture in pixels; at least 320 are taken.
     """
-    import cv2
-
-    panels = []
-    for index, (name, pair) in enumerate(signals.items()):
-        canvas = np.full((_CURVES_HEIGHT, width, 3), 255, np.uint8)
-        everything = [value for signal in pair for value in signal]
-        limits = min(everything), max(everything)
-        for signal, colour in zip(pair, ((0, 0, 0), _COLOURS[index % len(_COLOURS)]), strict=True):
-            _draw_curve(canvas, range(len(signal)), signal, colour, limits)
-        label = f"{name} {limits[0]:.2f} to {limits[1]:.2f}"
-        cv2.putText(canvas, label, (_MARGIN, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (90, 90, 90), 1,
-                    cv2.LINE_AA)  # fmt: skip
-        panels.append(canvas)
-    return stack(panels)
+    figure = _figure(width, panels=len(signals))
+    axes = figure.subplots(len(signals), 1, sharex=True, squeeze=False)[:, 0]
+    for index, (axis, (name, (truth, made))) in enumerate(zip(axes, signals.items(), strict=True)):
+        axis.plot(truth, color="black", label="truth", linewidth=1)
+        axis.plot(made, color=f"C{index}", label="prediction", linewidth=1)
+        axis.set_title(name, fontsize=7, loc="left")
+        axis.grid(alpha=0.3)
+        axis.tick_params(labelsize=6)
+    axes[0].legend(fontsize=6, loc="upper right", ncols=2)
+    axes[-1].set_xlabel("frame", fontsize=7)
+    return _painted(figure)
 
 
-def _draw_curve(
-    canvas: Picture,
-    times: Sequence[float],
-    values: Sequence[float],
-    colour: tuple[int, int, int],
-    limits: tuple[float, float] | None = None,
-) -> None:
-    import cv2
+def _figure(width: int, panels: int) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    height, width = canvas.shape[:2]
-    low, high = limits or (min(values), max(values))
-    across = max(times[-1], 1)
-    x = _MARGIN + np.asarray(times) / across * (width - 2 * _MARGIN)
-    y = (
-        height
-        - _MARGIN
-        - (np.asarray(values) - low) / max(high - low, 1e-6) * (height - 2 * _MARGIN)
+    # By hand: pyplot would choose a window system and keep global state.
+    figure = Figure(
+        figsize=(max(width, _LEAST_WIDTH_PX) / _DPI, panels * _PANEL_PX / _DPI), dpi=_DPI
     )
-    points = np.rint(np.stack([x, y], axis=1)).astype(np.int32)
-    cv2.polylines(canvas, [points], False, colour, 1, cv2.LINE_AA)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained")
+    return figure
 
 
-def write_preview(path: Path, picture: Picture) -> None:
-    """Write a picture (H, W, 3) RGB as PNG."""
-    import cv2
-
-    done, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-    assert done, "PNG of a uint8 picture always encodes"
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+def _painted(figure: Any) -> Picture:
+    figure.canvas.draw()
+    return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
