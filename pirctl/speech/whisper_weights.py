@@ -63,7 +63,9 @@ def load_whisper(settings: SpeechSettings, frame_rate: int, sample_rate_hz: int)
             family="Whisper",
         )
         model = source.load(_load)
-    return WhisperEncoder(model, settings, frame_rate, sample_rate_hz)
+    encoder = WhisperEncoder(model, settings, frame_rate, sample_rate_hz)
+    encoder.learn_places()
+    return encoder
 
 
 def _load(folder: Path) -> tuple[Any, list[str]]:

@@ -181,6 +181,26 @@ def test_no_seam_is_larger_than_a_step_elsewhere() -> None:
     assert meeting.max() <= between.max()
 
 
+def test_what_a_position_does_is_taken_off() -> None:
+    encoder = make()
+    with torch.no_grad():
+        encoder.model.embed_positions.weight.mul_(50)
+    sound = noise(8)
+    loudness = encoder.measure([sound])
+
+    def apart() -> float:
+        """Between the rows of the sound and those of the same, half a window's hop later."""
+        late = np.concatenate([np.zeros(25 * 640, np.float32), sound])
+        first = torch.cat(list(encoder._rows([sound], 200, loudness)))
+        second = torch.cat(list(encoder._rows([late], 225, loudness)))[25:]
+        spread = first[50:150].std(0).square().sum().sqrt()
+        return float((first - second)[50:150].square().sum(1).mean().sqrt() / spread)
+
+    before = apart()
+    encoder.learn_places()
+    assert apart() < 0.6 * before
+
+
 def test_rows_hear_no_further_than_a_window() -> None:
     encoder = make()
     sound = noise(12)
