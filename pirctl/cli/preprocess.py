@@ -32,8 +32,9 @@ def preprocess(
     parser: Annotated[
         ParserName | None,
         typer.Option(
-            help="'bisenet': trained network, needs its weights; 'geometry': from the landmarks, "
-            "hair and neck are guesses.  [default: bisenet if its weights are in the cache]"
+            help="'bisenet', 'bisenet-v2': trained networks, need their weights; 'geometry': from "
+            "the landmarks, hair and neck are guesses.  [default: the first whose weights are in "
+            "the cache]"
         ),
     ] = None,
     parser_weights: Annotated[
@@ -134,8 +135,8 @@ def _tell_parser(report: PreprocessReport) -> None:
 
         print_message(
             "the regions of the face are derived from the landmarks; hair and neck are guesses. A "
-            "trained parser: pirctl models pull bisenet, then preprocess again (licence "
-            f"{weights_entry('bisenet').licence})"
+            "trained parser: pirctl models pull bisenet_v2, then preprocess again (licence "
+            f"{weights_entry('bisenet_v2').licence})"
         )
 
 

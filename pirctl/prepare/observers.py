@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pirctl.device import select_device
 from pirctl.errors import SettingsError, WeightsMissing
+from pirctl.face.bisenet_v2 import bisenet_v2_weights
 from pirctl.face.deep3d import Deep3dNetwork, load_network
 from pirctl.face.facexlib_tracker import FacexlibDetector
 from pirctl.face.landmark_file import Landmarks, read_landmark_file
-from pirctl.face.parsing import BisenetParser, GeometryParser, Parser
+from pirctl.face.parsing import BisenetParser, BisenetV2Parser, GeometryParser, Parser
 from pirctl.face.track import FaceDetector, MediapipeDetector
 from pirctl.prepare.options import ParserOptions, TrackerOptions
 from pirctl.progress import OnProgress, ignore_progress
@@ -84,23 +85,35 @@ def open_points(
 
 
 def choose_parser(parser: ParserOptions, device: str | None) -> Parser:
-    """The parser; without a name BiSeNet where its weights are in the cache, else from landmarks.
+    """The parser; without a name the first whose weights are in the cache, else from landmarks.
 
-    BiSeNet's weights are fetched by name only, since their licence has conditions.
+    The networks' weights are fetched by name only, since their licences have conditions.
 
     Args:
         parser: its name and weights.
-        device: for BiSeNet; None is a GPU if there is one.
+        device: for the networks; None is a GPU if there is one.
 
     Raises:
-        WeightsMissing: BiSeNet's weights are asked for and not there.
+        WeightsMissing: the weights of what was asked for are not there.
+        WeightsCorrupt: they are something else.
+        SettingsError: a weights file for a parser that takes none.
     """
     name = parser.name
     if name is None:
-        has_weights = parser.weights is not None or weights_entry("bisenet").is_here
-        name = "bisenet" if has_weights else "geometry"
+        if parser.weights is not None or weights_entry("bisenet").is_here:
+            name = "bisenet"
+        else:
+            name = "bisenet-v2" if weights_entry("bisenet_v2").is_here else "geometry"
     if name == "geometry":
         return GeometryParser()
+    if name == "bisenet-v2":
+        if parser.weights is not None:
+            raise SettingsError(
+                f"--parser-weights {parser.weights} is for bisenet, and the parser is {name}",
+                hint="pirctl models pull bisenet_v2, which finds its own",
+            )
+        _find("bisenet_v2", "--parser geometry, which needs none")
+        return BisenetV2Parser(bisenet_v2_weights(), select_device(device))
     path = parser.weights or _find("bisenet", "--parser geometry, which needs none")
     return BisenetParser(path, select_device(device))
 

@@ -31,7 +31,7 @@ class ParserOptions:
     """What labels the pixels.
 
     Attributes:
-        name: None is BiSeNet where its weights are in the cache, else "geometry".
+        name: None is BiSeNet or BiSeNet V2, whose weights are in the cache, else "geometry".
         weights: `parsing_bisenet.pth`; None looks in the cache.
     """
 

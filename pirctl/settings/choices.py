@@ -9,7 +9,7 @@ from typing import Literal
 
 TrackerName = Literal["mediapipe", "facexlib"]
 """Who finds the landmarks of a face."""
-ParserName = Literal["bisenet", "geometry"]
+ParserName = Literal["bisenet", "bisenet-v2", "geometry"]
 """Who labels the pixels of a face."""
 FaceModelName = Literal["generic", "bfm"]
 """The face model that is fitted."""

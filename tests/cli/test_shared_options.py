@@ -11,7 +11,7 @@ WITH_TARGET = ("train", "reenact", "evaluate", "inspect")
 FORMS = [("carl",), ("--target", "carl"), ("-t", "carl"), ("carl", "--target", "carl")]
 CHOICES = [
     ("preprocess", "--tracker", "mediapipe|facexlib"),
-    ("preprocess", "--parser", "bisenet|geometry"),
+    ("preprocess", "--parser", "bisenet|bisenet-v2|geometry"),
     ("preprocess", "--face-model", "generic|bfm"),
     ("preprocess", "--fit", "landmarks|deep3d"),
     ("train", "--stage", "audio|face|render|all"),

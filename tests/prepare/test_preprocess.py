@@ -478,6 +478,13 @@ def test_without_a_wish_the_parser_is_the_best_that_is_here_and_recorded(
     path.write_bytes(b"not these")
     with pytest.raises(WeightsCorrupt, match="has 9 bytes"):
         run(video, tmp_path, parser=None)
+    path.unlink()
+    small = weights_entry("bisenet_v2")
+    for piece, _, _ in small.files_in(small.path):
+        piece.parent.mkdir(parents=True, exist_ok=True)
+        piece.write_bytes(b"not these")
+    with pytest.raises(WeightsCorrupt, match=r"bisenet_v2.* has 9 bytes"):
+        run(video, tmp_path, parser=None)
 
 
 def test_missing_weights_name_what_to_type(tmp_path: Path) -> None:
@@ -485,6 +492,9 @@ def test_missing_weights_name_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing) as caught:
         run(video, tmp_path, parser="bisenet")
     assert "--parser geometry" in (caught.value.hint or "")
+    with pytest.raises(WeightsMissing) as caught:
+        run(video, tmp_path, parser="bisenet-v2")
+    assert "pirctl models pull bisenet_v2" in (caught.value.hint or "")
     with pytest.raises(WeightsMissing) as caught:
         run(video, tmp_path, detector=None)
     hint = caught.value.hint or ""
