@@ -15,6 +15,7 @@ Picture = npt.NDArray[np.uint8]
 
 _DPI = 100
 _PANEL_PX = 120
+_LEAST_LOSS = 1e-9  # A logarithmic scale has no place for 0.
 _LEAST_WIDTH_PX = 320  # Less leaves no room beside the labels.
 
 
@@ -55,8 +56,9 @@ def draw_losses(curves: Mapping[str, Sequence[tuple[float, float]]], width: int)
     axis = figure.subplots()
     for name, points in curves.items():
         steps, values = zip(*points, strict=True)
-        axis.plot(steps, values, label=f"{name} {values[-1]:.4g}", linewidth=1)
-    axis.set_yscale("log", nonpositive="mask")
+        shown = [max(value, _LEAST_LOSS) for value in values]
+        axis.plot(steps, shown, label=f"{name} {values[-1]:.4g}", linewidth=1)
+    axis.set_yscale("log")
     axis.grid(alpha=0.3)
     axis.set_xlabel("step", fontsize=7)
     axis.tick_params(labelsize=6, which="both")

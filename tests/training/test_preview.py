@@ -26,6 +26,7 @@ def test_losses_are_drawn_as_wide_as_the_pictures_above() -> None:
     picture = draw_losses(curves, width=384)
     assert picture.shape[1:] == (384, 3)
     assert picture.dtype == np.uint8
+    assert draw_losses({"photometric": [(1.0, 0.0)]}, width=384).shape == picture.shape
     assert draw_losses({}, width=64).shape[1] == 320
     assert not np.array_equal(picture, draw_losses({"photometric": [(1.0, 0.5)]}, width=384))
 
