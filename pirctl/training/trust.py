@@ -6,8 +6,10 @@ first without its last quarter, on which prediction and truth are compared; then
 measured, one factor per axis between 0 and 1, shrinks what is predicted towards the mean.
 
 The factor of an axis is the least squares one, drawn towards that of all axes together, because a
-few seconds say little about an axis that hardly moves. Source: ridge regression, Hoerl and Kennard
-1970, towards a common value in place of 0.
+few seconds say little about an axis that hardly moves; and all are as small as one standard error
+of the common factor allows, so that what only happened to fit is not believed. Sources: ridge
+regression, Hoerl and Kennard 1970, towards a common value in place of 0; the rule of one standard
+error, Breiman et al. 1984, with the error from leaving out blocks of a second, Kuensch 1989.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ TEST_SHARE = 0.25
 FEWEST_FRAMES = 25
 """Fewer frames than these to compare on say nothing: then everything is trusted."""
 
+_BLOCK_FRAMES = 25
 _COMMON = 0.5  # Weight of the common factor, in units of the energy of what is predicted.
 
 
@@ -94,12 +97,25 @@ def trust(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray
         truth: (T, E) the same of what really was.
     """
     check_shape("truth", truth, *predicted.shape)
-    energy, shared = (predicted**2).sum(0), (predicted * truth).sum(0)
-    common = np.clip(shared.sum() / max(float(energy.sum()), 1e-12), 0, 1)
+    products = np.stack([(predicted**2), predicted * truth])  # (2, T, E)
+    energy, shared = products.sum(1)
+    common = _share(products.sum((1, 2)))
+    blocks = np.array_split(products.sum(2), max(2, len(truth) // _BLOCK_FRAMES), axis=1)
+    without = [_share(products.sum((1, 2)) - block.sum(1)) for block in blocks]
+    error = float(np.std(without)) * (len(blocks) - 1) ** 0.5
+    careful = max(0.0, common - error) / max(common, 1e-12)
     prior = _COMMON * energy + 1e-12
-    factors: NDArray[np.float64] = np.clip((shared + prior * common) / (energy + prior), 0, 1)
+    clipped = min(max(common, 0.0), 1.0)
+    factors: NDArray[np.float64] = careful * np.clip(
+        (shared + prior * clipped) / (energy + prior), 0, 1
+    )
     return factors
 
 
 def _named(progress: Progress) -> Progress:
     return replace(progress, step="trying out the speech")
+
+
+def _share(sums: NDArray[np.float64]) -> float:
+    """The least squares factor from the sums of squares and of products."""
+    return float(sums[1] / max(float(sums[0]), 1e-12))

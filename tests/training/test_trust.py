@@ -72,6 +72,17 @@ def test_an_axis_that_is_never_moved_takes_the_common_factor() -> None:
     np.testing.assert_allclose(trust(predicted, truth), 0.5, atol=1e-6)
 
 
+def test_what_fits_in_one_second_alone_is_believed_less_than_what_fits_in_all() -> None:
+    truth = walk()
+    always = truth + np.random.default_rng(1).standard_normal(truth.shape)
+    once = np.random.default_rng(1).standard_normal(truth.shape)
+    once[50:75] += 40 * truth[50:75]  # So well that the plain factor is hardly 0.
+    plain = (once * truth).sum() / (once**2).sum()
+    assert plain > 0.02
+    assert trust(once, truth).mean() < 0.7 * plain
+    assert trust(always, truth).mean() > 0.4
+
+
 def test_shrunk_is_nearer_to_the_truth_than_the_mean_is() -> None:
     generator = np.random.default_rng(2)
     for share in (0.0, 0.3, 0.9):
