@@ -7,6 +7,7 @@ and summed over the layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,12 +98,12 @@ def load_lpips(name: str, device: torch.device) -> Lpips:
     return network.to(device)
 
 
-def find_lpips(device: torch.device) -> dict[str, Lpips]:
-    """Both distances, as far as their weights are there."""
+def find_lpips(device: torch.device) -> dict[str, Callable[[ByteArray, ByteArray], float]]:
+    """Both distances of pictures (H, W, 3) uint8, as far as their weights are there."""
     found = {}
     for name in WEIGHTS:
         try:
-            found[name] = load_lpips(name, device)
+            found[name] = load_lpips(name, device).distance
         except WeightsMissing:
             continue
     return found

@@ -100,6 +100,16 @@ def test_the_distance_is_the_paper_s_formula(name: str, side: int, pull) -> None
     assert network.distance(pictures[0], pictures[0]) == 0
 
 
+def test_what_is_found_takes_pictures_as_evaluation_has_them(pull) -> None:
+    pull("lpips_alex")
+    pictures = np.random.default_rng(2).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    expected = load_lpips("lpips_alex", CPU).distance(*pictures)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lpips, "WEIGHTS", {"lpips_alex": "lpips_alexnet"})
+        found = find_lpips(CPU)
+    assert found["lpips_alex"](*pictures) == expected > 0
+
+
 def test_distances_without_weights_are_left_out() -> None:
     assert find_lpips(CPU) == {}
 
