@@ -100,7 +100,7 @@ def load_lpips(name: str, device: torch.device) -> Lpips:
 
 def find_lpips(device: torch.device) -> dict[str, Callable[[ByteArray, ByteArray], float]]:
     """Both distances of pictures (H, W, 3) uint8, as far as their weights are there."""
-    found = {}
+    found: dict[str, Callable[[ByteArray, ByteArray], float]] = {}
     for name in WEIGHTS:
         try:
             found[name] = load_lpips(name, device).distance
