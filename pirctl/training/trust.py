@@ -32,7 +32,10 @@ from pirctl.training.loop import train_stage
 TEST_SHARE = 0.25
 """Share of the footage, at its end, that is left out."""
 FEWEST_FRAMES = 25
-"""Fewer frames than these to compare on say nothing: then everything is trusted."""
+"""Fewer frames than these to compare on say nothing."""
+UNKNOWN_TRUST = 0.2
+"""What every axis gets then: little, because four seconds of footage teach little. Clips of 8 to
+20 s were measured at 0 to 0.4."""
 
 _BLOCK_FRAMES = 25
 _COMMON = 0.5  # Weight of the common factor, in units of the energy of what is predicted.
@@ -57,8 +60,12 @@ def measure_trust(
     speech, settings = trainer.speech, trainer.settings
     if speech.frames >= settings.audio2exp.trust_below_s * settings.media.frame_rate:
         return ()
-    encoder = copy.deepcopy(trainer.encoder)
     first = speech.frames - round(TEST_SHARE * speech.frames)
+    rest = speech.cut(first, speech.frames)
+    usable = rest.valid[:, 0] > 0
+    if int(usable.sum()) < FEWEST_FRAMES:
+        return (UNKNOWN_TRUST,) * speech.z_exp.shape[1]
+    encoder = copy.deepcopy(trainer.encoder)
     with tempfile.TemporaryDirectory(prefix="pirctl-") as temporary:
         part = AudioTrainer(speech.cut(0, first), encoder, settings, trainer.expression_names)
         train_stage(
@@ -74,10 +81,6 @@ def measure_trust(
     decoder = part.decoder
     restore(encoder, checkpoint, "encoder")
     restore(decoder, checkpoint, "decoder")
-    rest = speech.cut(first, speech.frames)
-    usable = rest.valid[:, 0] > 0
-    if int(usable.sum()) < FEWEST_FRAMES:
-        return ()
     encoder.eval()
     decoder.eval()
     with torch.inference_mode():

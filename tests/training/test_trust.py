@@ -17,7 +17,7 @@ from pirctl.settings import Settings
 from pirctl.target import Target
 from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import run
-from pirctl.training.trust import trust
+from pirctl.training.trust import UNKNOWN_TRUST, trust
 from tests.training.clip import make_target, tiny_settings
 
 CPU = torch.device("cpu")
@@ -128,10 +128,12 @@ def test_footage_that_is_not_short_is_not_tried_out(target: Target) -> None:
     assert load_about(target.stage_folder("audio") / "checkpoint").trust == ()
 
 
-def test_too_little_footage_to_compare_on_is_trusted(tmp_path: Path) -> None:
+def test_too_little_footage_to_compare_on_is_trusted_a_little(tmp_path: Path) -> None:
     short = make_target(tmp_path / "bob", frames=60)
     run("audio", short, settings())
-    assert load_about(short.stage_folder("audio") / "checkpoint").trust == ()
+    factors = load_about(short.stage_folder("audio") / "checkpoint").trust
+    assert set(factors) == {UNKNOWN_TRUST}
+    assert len(factors) == short.track().z_exp.shape[1]
 
 
 @pytest.mark.parametrize("wrong", [[0.5], [2.0] * 52, [-1.0] * 52])
