@@ -63,12 +63,17 @@ class Audio2ExpSettings:
     teacher_noise: float = 0.5
     """Noise on the true previous frame while it is fed, in standard deviations of each axis."""
 
+    speed_change: float = 0.0
+    """Share by which the footage is also heard slower and faster, sound and face alike: 0.1 makes
+    three takes of one. The paper: 0, none."""
     trust_below_s: float = 0.0
     """Footage shorter than this, in seconds, is learnt twice, first to measure how far what is
     predicted can be trusted; it is shrunk towards the mean by that. The paper: 0, never."""
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "trust_below_s")
+        at_least(self, 0, "speed_change", "trust_below_s")
+        if self.speed_change > 0.5:
+            raise ValueError(f"speed_change is {self.speed_change}, it must be at most 0.5")
         at_least(self, 1, "width", "heads", "feedforward", "layers", "period_frames")
         at_least(self, 1, "window_frames")
         at_least(self, 0, "teacher_forced", "teacher_noise")

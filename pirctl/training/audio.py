@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pirctl.media import read_sound
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.settings import Settings
-from pirctl.speech.encoder import SpeechEncoder
+from pirctl.speech.encoder import FloatArray, SpeechEncoder
 from pirctl.target import Target, Track
 from pirctl.training.precision import autocast
 from pirctl.training.preview import draw_signals
@@ -71,23 +72,58 @@ def read_speech(
     encoder: SpeechEncoder,
     sample_rate_hz: int,
     device: torch.device,
+    speed: float = 1.0,
 ) -> Speech:
     """Read the sound of the first `frames` frames; what comes after is cut off first.
+
+    Args:
+        target: the target's folder.
+        track: its fitted face.
+        frames: T, frames of the training part.
+        encoder: makes the inputs.
+        sample_rate_hz: sample rate of the sound.
+        device: where batches are computed.
+        speed: how much faster it is played, in pitch too: T / speed frames, between the true ones.
 
     Raises:
         DecodeError: the sound cannot be read.
     """
     sound = read_sound(target.audio_path, sample_rate_hz)[: frames * encoder.frame_samples]
 
+    z_exp, valid = track.z_exp[:frames], track.valid[:frames, None]
+    if speed != 1.0:
+        sound, z_exp, valid = _played(sound, z_exp, valid, speed)
+        frames = len(z_exp)
+
     def part(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)
 
     return Speech(
         inputs=encoder.prepare(sound, frames).to(device),
-        z_exp=part(track.z_exp[:frames]),
-        valid=part(track.valid[:frames, None]),
+        z_exp=part(z_exp),
+        valid=part(valid),
         z_id=part(track.z_id[None]),
         device=device,
+    )
+
+
+def _played(
+    sound: FloatArray, z_exp: FloatArray, valid: NDArray[np.bool_], speed: float
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Sound (S,), expression (T, E) and usable frames (T, 1), all of it faster."""
+    import librosa
+
+    frames = max(1, int(len(z_exp) / speed))
+    # Frame n is shown in the middle of its time, before and after.
+    at = np.clip((np.arange(frames) + 0.5) * speed - 0.5, 0, len(z_exp) - 1)
+    before = at.astype(np.int64)
+    after = np.minimum(before + 1, len(z_exp) - 1)
+    share = (at - before)[:, None].astype(np.float32)
+    faster = librosa.resample(sound, orig_sr=speed, target_sr=1.0)
+    return (
+        np.asarray(faster, np.float32),
+        (1 - share) * z_exp[before] + share * z_exp[after],
+        valid[before] & valid[after],
     )
 
 
@@ -102,6 +138,7 @@ class AudioTrainer:
         encoder: the speech encoder, on the same device.
         settings: the resolved settings.
         expression_names: E names of the axes, for the preview.
+        others: the same footage at other speeds; every step hears one of the takes in turn.
     """
 
     stage = "audio"
@@ -113,11 +150,14 @@ class AudioTrainer:
         encoder: SpeechEncoder,
         settings: Settings,
         expression_names: tuple[str, ...],
+        others: tuple[Speech, ...] = (),
     ) -> None:
         self.speech = speech
+        self.others = others
         self.settings = settings
         self.expression_names = expression_names
-        self.window = min(settings.audio2exp.window_frames, speech.frames)
+        shortest = min(take.frames for take in (speech, *others))
+        self.window = min(settings.audio2exp.window_frames, shortest)
         self.samples = max(1, speech.frames // self.window)
         self.encoder = encoder
         encoder.adapt(speech.inputs)
@@ -137,11 +177,14 @@ class AudioTrainer:
     def phases(self, positions: Tensor, step: int, steps: int) -> Iterator[Phase]:
         """One update on the windows at `positions`."""
         chosen = self.settings.audio2exp
+        takes = (self.speech, *self.others)
+        take = takes[step % len(takes)]
         drawn = positions * self.window + torch.randint(self.window, (len(positions),))
-        starts: list[int] = drawn.clamp(max=self.speech.frames - self.window).tolist()
-        truth = torch.stack([self.speech.z_exp[at : at + self.window] for at in starts])
-        valid = torch.stack([self.speech.valid[at : at + self.window] for at in starts])
-        features = self._features(self.encoder, starts, self.window)
+        drawn = drawn * take.frames // self.speech.frames
+        starts: list[int] = drawn.clamp(max=take.frames - self.window).tolist()
+        truth = torch.stack([take.z_exp[at : at + self.window] for at in starts])
+        valid = torch.stack([take.valid[at : at + self.window] for at in starts])
+        features = self._features(self.encoder, take, starts, self.window)
         z_id = self.speech.z_id.expand(len(starts), -1)
         if step < chosen.teacher_forced * steps:
             made = self.decoder.teacher_forced(features, z_id, truth, chosen.teacher_noise)
@@ -161,7 +204,7 @@ class AudioTrainer:
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """The liveliest axes over ten seconds of the training part, truth and prediction."""
         frames = min(_PREVIEW_FRAMES, self.speech.frames)
-        features = self._features(averaged["encoder"], [0], frames)
+        features = self._features(averaged["encoder"], self.speech, [0], frames)
         made = averaged["decoder"](features, self.speech.z_id)[0].cpu()
         truth = self.speech.z_exp[:frames].cpu()
         axes = self.deviation.cpu().argsort(descending=True)[:_PREVIEW_AXES].tolist()
@@ -171,10 +214,10 @@ class AudioTrainer:
         }
         return draw_signals(signals, _PREVIEW_WIDTH)
 
-    def _features(self, encoder: nn.Module, starts: list[int], frames: int) -> Tensor:
+    def _features(self, encoder: nn.Module, take: Speech, starts: list[int], frames: int) -> Tensor:
         """Speech features (B, frames, F), float32."""
         rows = frames + 2 * self.encoder.context_frames
-        inputs = torch.stack([self.speech.inputs[at : at + rows] for at in starts])
+        inputs = torch.stack([take.inputs[at : at + rows] for at in starts])
         # Only the big encoder of a GPU gains by bfloat16; the decoder feeds on its own output,
         # where rounding would add up.
         if self.speech.device.type != "cuda":

@@ -67,6 +67,7 @@ _NO_EFFECT_ON_SHAPE = {
     "audio2exp.dropout",
     "audio2exp.teacher_forced",
     "audio2exp.teacher_noise",
+    "audio2exp.speed_change",
     "audio2exp.trust_below_s",
     "discriminator.lr_multiplier",
 }
@@ -274,10 +275,15 @@ def _build_audio(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
     media = job.settings.media
     encoder = build_encoder(job.settings.speech, media.frame_rate, media.sample_rate_hz)
     encoder.to(job.device)
-    speech = read_speech(
-        job.target, job.track, job.frames, encoder, media.sample_rate_hz, job.device
+    change = job.settings.audio2exp.speed_change
+    speech, *others = (
+        read_speech(
+            job.target, job.track, job.frames, encoder, media.sample_rate_hz, job.device, speed
+        )
+        for speed in ((1.0, 1 - change, 1 + change) if change else (1.0,))
     )
-    trainer = AudioTrainer(speech, encoder, job.settings, job.model.expression_names)
+    names = job.model.expression_names
+    trainer = AudioTrainer(speech, encoder, job.settings, names, tuple(others))
     about = replace(_about(job, "audio"), architecture=encoder.architecture())
     return trainer, about, job.settings
 

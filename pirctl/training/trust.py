@@ -67,7 +67,11 @@ def measure_trust(
         return (UNKNOWN_TRUST,) * speech.z_exp.shape[1]
     encoder = copy.deepcopy(trainer.encoder)
     with tempfile.TemporaryDirectory(prefix="pirctl-") as temporary:
-        part = AudioTrainer(speech.cut(0, first), encoder, settings, trainer.expression_names)
+        # Rounded down: what is left out is heard at no speed.
+        others = tuple(take.cut(0, first * take.frames // speech.frames) for take in trainer.others)
+        part = AudioTrainer(
+            speech.cut(0, first), encoder, settings, trainer.expression_names, others
+        )
         train_stage(
             part,
             folder=Path(temporary),
