@@ -195,7 +195,7 @@ def test_tuples_literals_and_texts_are_read() -> None:
         ("train.holdout_s=.inf", "train.holdout_s: expected a number"),
         ("mask.margin=on", "mask.margin: expected a number, found the text 'on'"),
         ("speech.model=3", "speech.model: expected text, found 3"),
-        ("mask.region=lowr", "expected one of lower, face (did you mean lower?)"),
+        ("mask.region=lowr", "expected one of lower, face, mouth (did you mean lower?)"),
         ("loss.perceptual_layers=relu1_2", "loss.perceptual_layers: expected a list"),
         ("loss.perceptual_layers=[1]", "loss.perceptual_layers[0]: expected one of relu1_1, "),
         ("loss.perceptual_layers=[relu1_2, relu3_4]", "loss.perceptual_layers[1]: expected one of"),

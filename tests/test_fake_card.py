@@ -15,7 +15,7 @@ from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.networks.perceptual import PerceptualLoss
 from pirctl.networks.renderer import Renderer
-from pirctl.perform.painter import Painter
+from pirctl.perform.painter import Batch, Inpainting, Painter
 from pirctl.settings import Settings
 from pirctl.speech import build_encoder
 from pirctl.target import Track
@@ -147,16 +147,22 @@ def test_a_batch_is_painted_on_a_card(preset: str, monkeypatch: pytest.MonkeyPat
         assert precision == "bfloat16"
         face = FaceNetwork(settings.face, IDENTITY, EXPRESSION, SIZE)
         renderer = Renderer(settings.renderer, settings.face.feature_channels, SIZE)
+        ready = prepare_inference(face, device, precision)
         painter = Painter(
             track=track,
-            face=prepare_inference(face, device, precision),
-            renderer=prepare_inference(renderer, device, precision),
-            feature_size=settings.renderer.feature_size,
-            mask_of=lambda number: np.ones((SIZE, SIZE), np.float32),
+            face=ready,
+            brush=Inpainting(
+                track=track,
+                face=ready,
+                renderer=prepare_inference(renderer, device, precision),
+                feature_size=settings.renderer.feature_size,
+            ),
+            mask_of=lambda number, z_exp: np.ones((SIZE, SIZE), np.float32),
             device=device,
         )
         frames = np.zeros((4, SIZE, SIZE, 3), np.uint8)
-        painted = painter.paint(range(4), frames, given["z_exp"][:4])
-        pictures = painter.pictures(range(4), frames, given["z_exp"][:4])
-    for result in (painted, pictures.masked, pictures.face, pictures.painted):
+        batch = Batch(numbers=[0, 1, 2, 3], frames=frames, z_exp=given["z_exp"][:4])
+        painted = painter.paint(batch)
+        pictures = painter.pictures(batch)
+    for result in (painted.frames, pictures.masked, pictures.face, pictures.painted):
         assert (result.shape, result.dtype) == ((4, SIZE, SIZE, 3), np.uint8)

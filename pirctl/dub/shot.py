@@ -65,5 +65,5 @@ def into_shots(
     shots = read_section(Path(about.source), section, total, reader=reader)
     with closing(prefetch(shots, QUEUE_BATCHES)) as ahead:
         for item, (_, shot) in zip(painted, ahead, strict=False):
-            frame = paste_into_shot(shot, item.frame, item.mask, box)
+            frame = paste_into_shot(shot, item.frame, item.mask, box, item.patch)
             yield replace(item, frame=frame)

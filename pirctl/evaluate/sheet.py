@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pirctl.face.draw import contact_sheet, draw_text, fit_into_square, write_image
 from pirctl.perform.actor import Actor
 from pirctl.perform.footage import frame_at
+from pirctl.perform.painter import Batch
 from pirctl.perform.poses import drive
 
 ByteArray = NDArray[np.uint8]
@@ -44,9 +45,10 @@ def evaluation_sheet(
     numbers = [first + int(offset) for offset in offsets]
     truths = np.stack([frame_at(actor.target.frames_path, number) for number in numbers])
     z_exp = drive(actor.track.z_exp[numbers], speech[offsets], actor.mouth_axes)
-    shown = actor.painter.pictures(numbers, truths, z_exp)
-    told = actor.painter.paint(numbers, truths, actor.track.z_exp[numbers])
-    masks = actor.painter.masks(numbers)
+    shown = actor.painter.pictures(Batch(numbers=numbers, frames=truths, z_exp=z_exp))
+    own = actor.track.z_exp[numbers]
+    told = actor.painter.paint(Batch(numbers=numbers, frames=truths, z_exp=own)).frames
+    masks = actor.painter.masks(numbers, z_exp)
     close = [
         [cut_mouth(image, mask) for image, mask in zip(images, masks, strict=True)]
         for images in (shown.painted, told, truths)

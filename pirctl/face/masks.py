@@ -2,7 +2,9 @@
 
 The inpainting mask follows the head but not its expression: its outline encloses the lower face
 with the lips closed and with the jaw dropped, so its shape says nothing about the mouth under it,
-and new speech fits whatever it needs. All masks are of the square crop.
+and new speech fits whatever it needs. The region `mouth` is as small as the change needs instead:
+it follows the jaw of the footage and that of the expression to be shown. All masks are of the
+square crop.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ from pirctl.face.parsing import HEAD_LABELS
 from pirctl.settings import MaskSettings
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 JAW_DROP = 0.7
 """How far the jaw drops in the outline, as a coefficient of `jawOpen`; speech seldom needs more."""
 CHIN_DROP, LIPS_APART = 0.09, 0.15
 """What that does to the bundled model, in face heights; for models without such an axis."""
 # Rows of the 68 iBUG points, which every face model has.
-_CHIN, _BROWS, _NOSE_TIP, _LIPS = 8, slice(17, 27), 30, slice(48, 60)
+_CHIN, _BROWS, _NOSE_TIP, _NOSE_BASE, _LIPS = 8, slice(17, 27), 30, 33, slice(48, 60)
 _INNER_HIGH, _INNER_LOW = 62, 66
 _FRACTION_BITS = 6
+_MOUTH_ASIDE = 0.7  # Of the face's half width: how far to the sides the region `mouth` reaches.
 _IS_HEAD = np.isin(np.arange(256), HEAD_LABELS)
 
 
@@ -49,6 +53,9 @@ class MaskPainter:
     What depends on the person only is worked out once; a frame costs a projection of a
     hundred points, a polygon and a blur of its surroundings.
 
+    Attributes:
+        follows: whether the mask follows the expressions that `paint` is given.
+
     Args:
         model: the face model.
         z_id: (I,) the person's identity.
@@ -65,47 +72,76 @@ class MaskPainter:
         size_px: int,
         settings: MaskSettings,
     ) -> None:
-        self._hull = torch.from_numpy(mask_points(model, z_id, settings))
+        self.follows = settings.region == "mouth"
+        if self.follows:
+            rest, axes = _around_mouth(model, z_id)
+            self._hull, self._axes = torch.from_numpy(rest), torch.from_numpy(axes)
+        else:
+            self._hull = torch.from_numpy(mask_points(model, z_id, settings))
+        self._dropped = dropped_jaw(model).numpy()
         self._K = torch.as_tensor(np.asarray(K, np.float32))
         self._size_px = size_px
         self._settings = settings
         # An average face's height: the same for everybody, so that margins are.
         self._height_dm = _face_height_dm(model.mean[model.landmarks_68].numpy())
 
-    def outlines(self, R: FloatArray, t: FloatArray) -> FloatArray:
-        """The points whose convex hull is the mask without its margin.
+    def outline(self, R: FloatArray, t: FloatArray, z_exp: FloatArray | None = None) -> FloatArray:
+        """The points (P, 2) in pixels of the crop whose hull is the mask without its margin.
 
-        Args:
-            R: (T, 3, 3) rotations.
-            t: (T, 3) translations in dm.
-
-        Returns:
-            (T, P, 2) pixels of the crop.
+        Arguments as for `paint`.
         """
-        rotations = torch.as_tensor(np.asarray(R, np.float32))
-        camera = transform(rotations, torch.as_tensor(np.asarray(t, np.float32)), self._hull)
-        outlines: FloatArray = project(camera, self._K).numpy()
-        return outlines
+        points = self._hull
+        if self.follows:
+            if z_exp is None:
+                raise ValueError("a mask that follows the expression needs at least one")
+            moved = torch.tensordot(torch.as_tensor(z_exp), self._axes, dims=1)
+            points = (points + moved).flatten(0, 1)
+        rotation = torch.as_tensor(np.asarray(R, np.float32))
+        camera = transform(rotation, torch.as_tensor(np.asarray(t, np.float32)), points)
+        outline: FloatArray = project(camera, self._K).numpy()
+        return outline
 
-    def paint(self, R: FloatArray, t: FloatArray) -> FloatArray:
+    def paint(self, R: FloatArray, t: FloatArray, z_exp: FloatArray | None = None) -> FloatArray:
         """The mask of one frame.
 
         Args:
             R: (3, 3) rotation.
             t: (3,) translation in dm.
+            z_exp: (N, E) the expressions that a mask which follows them has to hide: the one in
+                the frame, and the one to be shown.
 
         Returns:
             (H, W) float32 in [0, 1]: 1 inside, falling to 0 over the feather's width inside the
             outline, exactly 0 from there on.
         """
-        points = self.outlines(np.asarray(R)[None], np.asarray(t)[None])[0]
-        face_px = self._height_dm * float(self._K[1, 1]) / max(float(t[2]), 1e-3)
+        points = self.outline(R, t, z_exp)
+        face_px = self._face_px(t)
         return paint_hull(
             points,
             self._size_px,
             margin_px=self._settings.margin * face_px,
             feather_px=self._settings.feather * face_px,
         )
+
+    def largest_boxes(self, R: FloatArray, t: FloatArray, z_exp: FloatArray) -> IntArray:
+        """Boxes (T, 4), left, top, right, bottom, in which the masks lie whatever is to be shown.
+
+        Args:
+            R: (T, 3, 3) rotations.
+            t: (T, 3) translations in dm.
+            z_exp: (T, E) the frames' own expressions.
+        """
+        boxes = np.zeros((len(R), 4), np.int64)
+        for row, (rotation, place, own) in enumerate(zip(R, t, z_exp, strict=True)):
+            points = self.outline(rotation, place, np.stack([own, own + self._dropped]))
+            margin = self._settings.margin * self._face_px(place) + 2
+            low, high = points.min(0) - margin, points.max(0) + margin
+            boxes[row] = [*np.floor(low), *np.ceil(high)]
+        return np.clip(boxes, 0, self._size_px)
+
+    def _face_px(self, t: FloatArray) -> float:
+        """Height of an average face in pixels of the crop."""
+        return self._height_dm * float(self._K[1, 1]) / max(float(t[2]), 1e-3)
 
 
 def mask_points(model: FaceModel, z_id: FloatArray, settings: MaskSettings) -> FloatArray:
@@ -131,6 +167,20 @@ def mask_points(model: FaceModel, z_id: FloatArray, settings: MaskSettings) -> F
     return corners
 
 
+def _around_mouth(model: FaceModel, z_id: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Vertices of the region `mouth` at rest (P, 3), and how the expression moves them (E, P, 3).
+
+    The lower face without its sides: there the outline of the face does not move when it speaks,
+    and what lies behind it is not the face's.
+    """
+    identity = torch.as_tensor(np.asarray(z_id, np.float32))
+    rest = model.vertices(identity, torch.zeros(model.expression_width)).numpy()
+    marks = rest[model.landmarks_68.numpy()]
+    aside = np.abs(rest[:, 0]) / np.abs(rest[:, 0]).max()
+    chosen = _lower_face(rest, marks, from_row=_NOSE_BASE) & (aside < _MOUTH_ASIDE)
+    return rest[chosen], model.expression_basis.numpy()[:, chosen]
+
+
 def dropped_jaw(model: FaceModel) -> torch.Tensor:
     """The expression (E,) of a dropped jaw.
 
@@ -152,9 +202,11 @@ def dropped_jaw(model: FaceModel) -> torch.Tensor:
     return dropped
 
 
-def _lower_face(rest: FloatArray, marks: FloatArray) -> npt.NDArray[np.bool_]:
-    """Vertices below the tip of the nose; towards the ears, which never move, lower still."""
-    tip, mouth = marks[_NOSE_TIP, 1], marks[_LIPS, 1].mean()
+def _lower_face(
+    rest: FloatArray, marks: FloatArray, from_row: int = _NOSE_TIP
+) -> npt.NDArray[np.bool_]:
+    """Vertices below a point of the nose; towards the ears, which never move, lower still."""
+    tip, mouth = marks[from_row, 1], marks[_LIPS, 1].mean()
     aside = np.abs(rest[:, 0]) / np.abs(rest[:, 0]).max()
     limit = tip - (tip - mouth) * np.clip((aside - 0.45) / 0.55, 0, 1)
     below: npt.NDArray[np.bool_] = rest[:, 1] <= limit

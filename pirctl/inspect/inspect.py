@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 
 from pirctl.face.camera import head_angles, project, transform
 from pirctl.face.draw import (
@@ -158,7 +159,11 @@ class _Drawer:
 
     def masks(self, number: int, frame: Image) -> Image:
         """The inpainting mask."""
-        return draw_mask(frame, self._painter.paint(self._track.R[number], self._track.t[number]))
+        return draw_mask(frame, self._mask(number))
+
+    def _mask(self, number: int) -> NDArray[np.float32]:
+        track = self._track
+        return self._painter.paint(track.R[number], track.t[number], track.z_exp[[number]])
 
     def parsing(self, number: int, frame: Image) -> Image:
         """The label map."""

@@ -93,7 +93,7 @@ class FaceNetwork(nn.Module):
         self.expression_width = expression_width
         self.generator = TriplaneGenerator(settings, identity_width, expression_width)
         self.volume = VolumeRenderer(settings)
-        self.upsampler = Upsampler(settings, size_px)
+        self.upsampler = Upsampler(settings, settings.picture_size or size_px)
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Standardise z_exp with these (E,) statistics of the training frames from now on.
@@ -147,7 +147,7 @@ class FaceNetwork(nn.Module):
         return image
 
     def upsample(self, feature_image: Tensor) -> Tensor:
-        """Return I_face, (B, 3, size_px, size_px), nominally in [-1, 1]."""
+        """Return I_face, (B, 3, H, H), nominally in [-1, 1]; H is `picture_size` or size_px."""
         image: Tensor = self.upsampler(feature_image)
         return image
 

@@ -107,18 +107,12 @@ class Renderer(nn.Module):
         Args:
             settings: its sizes.
             feature_channels: channels of I_F.
-            size_px: side of the frame. The half resolution, halved one or more times, must be
-                `settings.feature_size`.
+            size_px: side of whole frames. The half resolution, halved one or more times, must be
+                `settings.feature_size`. Windows of any side that is whole cells can be painted.
         """
         super().__init__()
-        halvings = (size_px // 2 // settings.feature_size).bit_length() - 1
-        if halvings < 1 or settings.feature_size << (halvings + 1) != size_px:
-            raise ValueError(
-                f"renderer.feature_size is {settings.feature_size}: media.size_px {size_px} must"
-                " be that doubled two or more times"
-            )
-        self.size_px = size_px
-        self.feature_size = settings.feature_size
+        self.cell_px = cell_of(settings, size_px)
+        halvings = self.cell_px.bit_length() - 2
         self.feature_channels = feature_channels
         fine = settings.fine_channels
         self.coarse = CoarseBranch(settings, feature_channels, halvings)
@@ -139,20 +133,36 @@ class Renderer(nn.Module):
 
         Args:
             masked: (B, 3, H, W) in [-1, 1]: frame (1 - m) - m, so -1 inside the mask.
-            feature_image: I_F, (B, feature_channels, feature_size, feature_size).
+            feature_image: I_F, (B, feature_channels, H / cell_px, W / cell_px).
         """
-        check_shape("masked", masked, None, 3, self.size_px, self.size_px)
-        side = self.feature_size
-        check_shape("feature_image", feature_image, None, self.feature_channels, side, side)
+        check_shape("masked", masked, None, 3, None, None)
+        cells = (side // self.cell_px for side in masked.shape[-2:])
+        check_shape("feature_image", feature_image, None, self.feature_channels, *cells)
         masked = in_precision_of(self.leave.weight, masked)
         masked = masked.contiguous(memory_format=torch.channels_last)
         half = F.avg_pool2d(masked, 3, stride=2, padding=1, count_include_pad=False)
         x = self.down(self.enter(masked)) + self.coarse(half, feature_image)
         image: Tensor = self.leave(self.up(self.blocks(x)))
         with full_precision(image):
-            return image.float() + self._start(feature_image)
+            return image.float() + enlarged_start(feature_image, masked)
 
-    def _start(self, feature_image: Tensor) -> Tensor:
-        """The small RGB picture in I_F, enlarged."""
-        small = feature_image[:, :3].float()
-        return F.interpolate(small, size=self.size_px, mode="bilinear", align_corners=False)
+
+def cell_of(settings: RendererSettings, size_px: int) -> int:
+    """Pixels of the frame per texel of I_F, a power of two, at least 4.
+
+    Raises:
+        ValueError: the sizes do not fit each other.
+    """
+    cell = size_px // settings.feature_size
+    if cell < 4 or cell & (cell - 1) or cell * settings.feature_size != size_px:
+        raise ValueError(
+            f"renderer.feature_size is {settings.feature_size}: media.size_px {size_px} must"
+            " be that doubled two or more times"
+        )
+    return cell
+
+
+def enlarged_start(feature_image: Tensor, like: Tensor) -> Tensor:
+    """The small RGB picture in I_F, (B, 3, H, W) float32 at the size of `like`."""
+    small = feature_image[:, :3].float()
+    return F.interpolate(small, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -7,21 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pirctl.device import select_device
 from pirctl.face.masks import MaskPainter
+from pirctl.face.model import FaceModel
+from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import default_precision, prepare_inference
+from pirctl.networks.renderer import Renderer
+from pirctl.perform.blending import Blending
 from pirctl.perform.expression import mouth_axes, speech_expression
 from pirctl.perform.loading import (
+    RenderStage,
     load_audio_stage,
     load_face_stage,
     load_render_stage,
     load_target_model,
 )
 from pirctl.perform.own import OwnExpressions
-from pirctl.perform.painter import Painter
+from pirctl.perform.painter import Brush, Inpainting, Painter
 from pirctl.perform.poses import rest_expression
+from pirctl.perform.references import Appearance
+from pirctl.perform.windows import Windows
 from pirctl.settings import Settings
 from pirctl.target import Target, Track
 
@@ -86,12 +94,17 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
     masks = MaskPainter(model, track.z_id, track.K, about.size_px, render.settings.mask)
     training_frames = render.about.train_frames
     rest = rest_expression(track, training_frames)
+    ready = prepare_inference(face.face, where, precision)
+
+    def mask_of(number: int, z_exp: FloatArray) -> FloatArray:
+        both = np.stack([track.z_exp[number], z_exp])
+        return masks.paint(track.R[number], track.t[number], both)
+
     painter = Painter(
         track=track,
-        face=prepare_inference(face.face, where, precision),
-        renderer=prepare_inference(render.renderer, where, precision),
-        feature_size=render.settings.renderer.feature_size,
-        mask_of=lambda number: masks.paint(track.R[number], track.t[number]),
+        face=ready,
+        brush=_brush(render, ready, masks, track, model, where),
+        mask_of=mask_of,
         device=where,
     )
     return Actor(
@@ -103,4 +116,32 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         mouth_axes=mouth_axes(model.expression_names),
         own=OwnExpressions(track, model, training_frames),
         training_frames=training_frames,
+    )
+
+
+def _brush(
+    stage: RenderStage,
+    face: FaceNetwork,
+    masks: MaskPainter,
+    track: Track,
+    model: FaceModel,
+    device: torch.device,
+) -> Brush:
+    """What the stage was trained to paint with, ready for use."""
+    chosen = stage.settings.renderer
+    renderer = prepare_inference(stage.renderer, device, default_precision(device))
+    if isinstance(renderer, Renderer):
+        return Inpainting(
+            track=track, face=face, renderer=renderer, feature_size=chosen.feature_size
+        )
+    assert stage.bank is not None, "a blender is loaded with its bank"
+    size = stage.about.size_px
+    boxes = masks.largest_boxes(track.R, track.t, track.z_exp)
+    boxes[~track.valid] = 0
+    return Blending(
+        track=track,
+        face=face,
+        blender=renderer,
+        appearance=Appearance(stage.bank, track, model, device),
+        windows=Windows(torch.from_numpy(boxes), size, renderer.cell_px),
     )

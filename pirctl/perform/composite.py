@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +12,21 @@ from torch import Tensor
 from pirctl.media import Crop
 from pirctl.networks.pictures import to_levels
 from pirctl.tensors import check_shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """A painted square at the resolution of the shot.
+
+    Attributes:
+        picture: (S, S, 3) uint8.
+        x: of its left edge, in whole pixels of the source from the left edge of the crop.
+        y: of its top edge, likewise.
+    """
+
+    picture: NDArray[np.uint8]
+    x: int
+    y: int
 
 
 def composite(frames: Tensor, prediction: Tensor, masks: Tensor) -> Tensor:
@@ -37,6 +54,7 @@ def paste_into_shot(
     crop: NDArray[np.uint8],
     mask: NDArray[np.float32],
     box: Crop,
+    patch: Patch | None = None,
 ) -> NDArray[np.uint8]:
     """Put the painted part of a crop back into the full shot at the shot's own resolution.
 
@@ -45,6 +63,7 @@ def paste_into_shot(
         crop: (S, S, 3) uint8, the repainted crop of any size.
         mask: (S, S) in [0, 1], the mask of the crop.
         box: where the crop lies in the shot, in whole pixels; it may reach outside.
+        patch: what is painted at the shot's own resolution, in place of the enlarged crop.
 
     Returns:
         (H, W, 3) uint8; equal to `shot` wherever the enlarged mask is 0.
@@ -60,7 +79,12 @@ def paste_into_shot(
         return result
     method = cv2.INTER_AREA if side < crop.shape[0] else cv2.INTER_CUBIC
     inside = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-    painted = cv2.resize(crop, (side, side), interpolation=method)[inside]
+    enlarged = cv2.resize(crop, (side, side), interpolation=method)
+    if patch is not None:
+        across = enlarged[patch.y : patch.y + len(patch.picture), patch.x :]
+        picture = patch.picture[: across.shape[0], : across.shape[1]]
+        across[:, : picture.shape[1]] = picture
+    painted = enlarged[inside]
     weight = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)[inside][..., None]
     original = shot[y0:y1, x0:x1]
     blended = np.rint(original + weight * (painted.astype(np.float32) - original))

@@ -12,8 +12,10 @@ from pirctl.errors import CheckpointError, TargetError
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.files import file_hash
 from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.blend import Blender
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.renderer import Renderer
+from pirctl.perform.bank import BANK_FILE, Bank, read_bank
 from pirctl.settings import STAGES, Settings
 from pirctl.speech.build import build_encoder
 from pirctl.speech.encoder import SpeechEncoder
@@ -67,14 +69,16 @@ class RenderStage:
     """The renderer.
 
     Attributes:
-        renderer: masked frame and I_F to the frame.
+        renderer: masked frame and I_F to the frame, or to what of the references to show.
         settings: the settings it was trained with.
         about: what was trained, and how far.
+        bank: the frames from which references are taken, where the renderer has any.
     """
 
-    renderer: Renderer
+    renderer: Renderer | Blender
     settings: Settings
     about: CheckpointAbout
+    bank: Bank | None = None
 
 
 def load_target_model(target: Target) -> FaceModel:
@@ -152,10 +156,17 @@ def load_render_stage(target: Target, device: torch.device) -> RenderStage:
             f"stage render of {target.name} was trained on an earlier face stage",
             hint=retrain_command("render", target.name),
         )
-    renderer = Renderer(settings.renderer, settings.face.feature_channels, about.size_px)
+    chosen, channels = settings.renderer, settings.face.feature_channels
+    renderer: Renderer | Blender
+    bank = None
+    if chosen.references:
+        renderer = Blender(chosen, channels, about.size_px)
+        bank = read_bank(target.stage_folder("render") / BANK_FILE, target.name)
+    else:
+        renderer = Renderer(chosen, channels, about.size_px)
     restore(renderer, checkpoint, "renderer")
     _ready(renderer, device)
-    return RenderStage(renderer=renderer, settings=settings, about=about)
+    return RenderStage(renderer=renderer, settings=settings, about=about, bank=bank)
 
 
 def load_stage(

@@ -6,7 +6,7 @@ number, so the same input gives the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pirctl.networks.pictures import hide, to_bytes, to_network
-from pirctl.perform.composite import composite
+from pirctl.perform.choice import Choice
+from pirctl.perform.composite import Patch, composite
 from pirctl.perform.poses import poses_of
 from pirctl.target import Track
 
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
-MaskOf = Callable[[int], FloatArray]
-"""Frame number -> (H, W) mask in [0, 1], 1 where the frame is repainted, exactly 0 outside."""
+MaskOf = Callable[[int, FloatArray], FloatArray]
+"""Frame number and (E,) expression to be shown -> (H, W) mask in [0, 1], 1 where the frame is
+repainted, exactly 0 outside."""
 
 
 class Face(Protocol):
@@ -64,79 +66,145 @@ class Pictures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Painter:
-    """Repaints frames of one target.
+class Batch:
+    """Frames to be painted.
+
+    Attributes:
+        numbers: B frame numbers of the target; they choose pose and mask.
+        frames: (B, H, W, 3) uint8, those frames.
+        z_exp: (B, E) expression to show.
+        choices: the references of each; empty where the painter has none, or shall choose.
+    """
+
+    numbers: list[int]
+    frames: ByteArray
+    z_exp: FloatArray
+    choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """Painted frames.
+
+    Attributes:
+        frames: (B, H, W, 3) uint8. Outside the masks, and in frames without a usable face, the
+            bytes are the input's.
+        masks: (B, H, W) in [0, 1], where they were repainted.
+        patches: of each frame, where the painter knows more than the crop shows; else empty.
+    """
+
+    frames: ByteArray
+    masks: FloatArray
+    patches: tuple[Patch, ...] = ()
+
+
+class Brush(Protocol):
+    """How what is inside the mask is made."""
+
+    def plan(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Decide over time what each frame of a stream needs."""
+        ...
+
+    def paint(
+        self, batch: Batch, images: Tensor, masks: Tensor
+    ) -> tuple[Tensor, tuple[Patch, ...]]:
+        """Paint a batch.
+
+        Args:
+            batch: what is wanted.
+            images: (B, 3, H, W) its frames in [-1, 1].
+            masks: (B, H, W) in [0, 1].
+
+        Returns:
+            (B, 3, H, W) nominally in [-1, 1], of which what is inside the masks counts; and
+            patches, or none.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpainting:
+    """The paper's way: the renderer inpaints the masked frame around I_F.
 
     Attributes:
         track: the target's fitted face.
-        face: the implicit face network, ready for use on `device`.
-        renderer: the inpainting network, ready for use on `device`.
+        face: the implicit face network, ready for use.
+        renderer: the inpainting network, ready for use on the same device.
         feature_size: side of I_F in pixels.
-        mask_of: the mask of a frame.
-        device: where the networks are.
     """
 
     track: Track
     face: Face
     renderer: Inpainter
     feature_size: int
+
+    def plan(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Every frame stands alone."""
+        return iter(batches)
+
+    def paint(
+        self, batch: Batch, images: Tensor, masks: Tensor
+    ) -> tuple[Tensor, tuple[Patch, ...]]:
+        """Paint a batch; see `Brush.paint`."""
+        poses = poses_of(self.track, batch.numbers, images.device)
+        z_exp = torch.from_numpy(batch.z_exp).to(images.device)
+        feature = self.face.feature_image(
+            poses.z_id, z_exp, poses.R, poses.t, poses.K, self.feature_size
+        )
+        return self.renderer(hide(images, masks.unsqueeze(1)), feature), ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """Repaints frames of one target.
+
+    Attributes:
+        track: the target's fitted face.
+        face: the implicit face network, ready for use on `device`.
+        brush: makes what is inside the mask.
+        mask_of: the mask of a frame.
+        device: where the networks are.
+    """
+
+    track: Track
+    face: Face
+    brush: Brush
     mask_of: MaskOf
     device: torch.device
 
-    def masks(self, numbers: Sequence[int]) -> FloatArray:
-        """Masks (B, H, W) of some frames; empty for frames without a usable face."""
-        masks = np.stack([self.mask_of(number) for number in numbers])
-        masks[~self.track.valid[list(numbers)]] = 0
+    def masks(self, numbers: Sequence[int], z_exp: FloatArray | None = None) -> FloatArray:
+        """Masks (B, H, W) of some frames; empty for frames without a usable face.
+
+        z_exp: (B, E) expression to be shown; the frames' own if None.
+        """
+        rows = list(numbers)
+        shown = self.track.z_exp[rows] if z_exp is None else z_exp
+        masks = np.stack([self.mask_of(*pair) for pair in zip(rows, shown, strict=True)])
+        masks[~self.track.valid[rows]] = 0
         return masks
 
     @torch.inference_mode()
-    def paint(
-        self,
-        numbers: Sequence[int],
-        frames: ByteArray,
-        z_exp: FloatArray,
-        masks: FloatArray | None = None,
-    ) -> ByteArray:
-        """Repaint a batch.
-
-        Args:
-            numbers: B frame numbers of the target; they choose pose and mask.
-            frames: (B, H, W, 3) uint8, those frames.
-            z_exp: (B, E) expression to show.
-            masks: (B, H, W), if the caller has them already.
-
-        Returns:
-            (B, H, W, 3) uint8. Outside the masks, and in frames without a usable face, the
-            bytes are the input's.
-        """
-        masks = self.masks(numbers) if masks is None else masks
-        pixels, weights = self._upload(frames), self._upload(masks)
-        feature = self._feature(numbers, z_exp)
-        painted = self.renderer(hide(to_network(pixels), weights.unsqueeze(1)), feature)
-        return _download(composite(pixels, painted, weights))
+    def paint(self, batch: Batch) -> Painted:
+        """Repaint a batch."""
+        masks = self.masks(batch.numbers, batch.z_exp)
+        pixels, weights = self._upload(batch.frames), self._upload(masks)
+        images, patches = self.brush.paint(batch, to_network(pixels), weights)
+        frames = _download(composite(pixels, images, weights))
+        return Painted(frames=frames, masks=masks, patches=patches)
 
     @torch.inference_mode()
-    def pictures(self, numbers: Sequence[int], frames: ByteArray, z_exp: FloatArray) -> Pictures:
-        """Repaint a batch and keep the steps on the way; arguments as for `paint`."""
-        pixels, weights = self._upload(frames), self._upload(self.masks(numbers))
-        masked = hide(to_network(pixels), weights.unsqueeze(1))
-        feature = self._feature(numbers, z_exp)
-        poses = poses_of(self.track, numbers, self.device)
+    def pictures(self, batch: Batch) -> Pictures:
+        """Repaint a batch and keep the steps on the way."""
+        painted = self.paint(batch)
+        pixels, weights = self._upload(batch.frames), self._upload(painted.masks)
+        poses = poses_of(self.track, batch.numbers, self.device)
         native = self.face.feature_image(
-            poses.z_id, self._upload(z_exp), poses.R, poses.t, poses.K, None
+            poses.z_id, self._upload(batch.z_exp), poses.R, poses.t, poses.K, None
         )
-        face = self.face.upsample(native)
-        painted = composite(pixels, self.renderer(masked, feature), weights)
         return Pictures(
-            masked=_download(to_bytes(masked)),
-            face=_download(to_bytes(face)),
-            painted=_download(painted),
-        )
-
-    def _feature(self, numbers: Sequence[int], z_exp: FloatArray) -> Tensor:
-        poses = poses_of(self.track, numbers, self.device)
-        return self.face.feature_image(
-            poses.z_id, self._upload(z_exp), poses.R, poses.t, poses.K, self.feature_size
+            masked=_download(to_bytes(hide(to_network(pixels), weights.unsqueeze(1)))),
+            face=_download(to_bytes(self.face.upsample(native))),
+            painted=painted.frames,
         )
 
     def _upload(self, array: NDArray[np.generic]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.media.background import prefetch
-from pirctl.perform.painter import Painter
+from pirctl.perform.composite import Patch
+from pirctl.perform.painter import Batch, Painted, Painter
 from pirctl.perform.poses import drive
 from pirctl.progress import Stopwatch
 
@@ -36,19 +37,15 @@ class PaintedFrame:
         frame: (H, W, 3) uint8, repainted.
         mask: (H, W) in [0, 1], where it was repainted; all 0 when the frame passed through.
         is_painted: whether the target's frame has a usable face.
+        patch: the painted square at the resolution of the shot, where the painter knows more than
+            the crop shows.
     """
 
     number: int
     frame: ByteArray
     mask: FloatArray
     is_painted: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Batch:
-    numbers: list[int]
-    frames: ByteArray
-    masks: FloatArray = field(repr=False)
+    patch: Patch | None = None
 
 
 def paint_stream(
@@ -74,52 +71,64 @@ def paint_stream(
     """
     watch = watch or Stopwatch()
     rows = (row for chunk in expressions for row in chunk)
-    with closing(prefetch(_batches(painter, footage, batch_size), QUEUE_BATCHES)) as batches:
-        while True:
-            with watch.part("waiting for frames"):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            with watch.part("speech"):
-                speech = list(islice(rows, len(batch.numbers)))
-            if not speech:
-                return
+    with closing(prefetch(_runs(footage, batch_size), QUEUE_BATCHES)) as runs:
+        for batch in painter.brush.plan(_batches(painter, runs, rows, mouth_axes, edit, watch)):
             with watch.part("painting"):
-                frames = _paint(painter, batch, np.stack(speech), mouth_axes, edit)
-            for number, frame, mask in zip(batch.numbers, frames, batch.masks, strict=False):
+                painted = _paint(painter, batch)
+            patches = painted.patches or (None,) * len(batch.numbers)
+            for number, *made in zip(
+                batch.numbers, painted.frames, painted.masks, patches, strict=True
+            ):
+                frame, mask, patch = made
                 yield PaintedFrame(
                     number=number,
                     frame=frame,
                     mask=mask,
                     is_painted=bool(painter.track.valid[number]),
+                    patch=patch,
                 )
 
 
-def _paint(
-    painter: Painter,
-    batch: _Batch,
-    speech: FloatArray,
-    mouth_axes: Sequence[int],
-    edit: Edit | None,
-) -> ByteArray:
-    numbers, count = batch.numbers[: len(speech)], len(speech)
-    z_exp = drive(painter.track.z_exp[numbers], speech, mouth_axes)
-    if edit is not None:
-        z_exp = edit(z_exp)
-    if not painter.track.valid[numbers].any():
-        return batch.frames[:count]
-    return painter.paint(numbers, batch.frames[:count], z_exp, batch.masks[:count])
+def _paint(painter: Painter, batch: Batch) -> Painted:
+    if painter.track.valid[batch.numbers].any():
+        return painter.paint(batch)
+    return Painted(frames=batch.frames, masks=np.zeros(batch.frames.shape[:3], np.float32))
 
 
 def _batches(
-    painter: Painter, footage: Iterable[tuple[int, ByteArray]], batch_size: int
-) -> Iterator[_Batch]:
+    painter: Painter,
+    runs: Iterator[list[tuple[int, ByteArray]]],
+    rows: Iterator[FloatArray],
+    mouth_axes: Sequence[int],
+    edit: Edit | None,
+    watch: Stopwatch,
+) -> Iterator[Batch]:
+    """Runs of footage with what they shall show, until there are no more of either."""
+    while True:
+        with watch.part("waiting for frames"):
+            run = next(runs, None)
+        if run is None:
+            return
+        with watch.part("speech"):
+            speech = list(islice(rows, len(run)))
+        if not speech:
+            return
+        numbers = [number for number, _ in run[: len(speech)]]
+        z_exp = drive(painter.track.z_exp[numbers], np.stack(speech), mouth_axes)
+        yield Batch(
+            numbers=numbers,
+            frames=np.stack([frame for _, frame in run[: len(speech)]]),
+            z_exp=z_exp if edit is None else edit(z_exp),
+        )
+
+
+def _runs(
+    footage: Iterable[tuple[int, ByteArray]], batch_size: int
+) -> Iterator[list[tuple[int, ByteArray]]]:
     pairs = iter(footage)
     try:
-        while batch := list(islice(pairs, batch_size)):
-            numbers = [number for number, _ in batch]
-            frames = np.stack([frame for _, frame in batch])
-            yield _Batch(numbers=numbers, frames=frames, masks=painter.masks(numbers))
+        while run := list(islice(pairs, batch_size)):
+            yield run
     finally:
         close = getattr(pairs, "close", None)
         if close is not None:

@@ -115,13 +115,16 @@ class FaceSettings:
     """Side of the cube around the head that the planes cover, in decimetres (model units)."""
     upsampler_channels: int = 128
     """Channels of the first block of the upsampler I_F -> I_face; halved at each doubling."""
+    picture_size: int = 0
+    """Side of I_face in pixels, `feature_size` doubled once or more; 0: that of the crop, the
+    paper's. It is for training only, and most of what that costs."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "style_width", "mapping_layers", "channel_base", "channel_max")
         at_least(self, 1, "plane_channels", "hidden_width", "upsampler_channels")
         at_least(self, 3, "feature_channels")
         at_least(self, 4, "feature_size", "coarse_samples")
-        at_least(self, 0, "fine_samples")
+        at_least(self, 0, "fine_samples", "picture_size")
         if not 0 < self.mapping_lr_multiplier <= 1:
             raise ValueError(
                 f"mapping_lr_multiplier is {self.mapping_lr_multiplier}, it must be in (0, 1]"
@@ -148,9 +151,17 @@ class RendererSettings:
     """Residual blocks of the full-resolution branch, after the merge."""
     feature_size: int = 32
     """Side of I_F where it enters the renderer (main text 4.2; 64 elsewhere), in pixels."""
+    references: int = 0
+    """Frames of the person's own that are warped onto the wanted face and shown to the renderer
+    beside I_F; the paper: 0."""
+    bank_frames: int = 96
+    """Frames at most from which the references are chosen; they are kept with the stage."""
+    most_channels: int = 128
+    """Most channels at any level of the renderer with references."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "coarse_channels", "fine_channels")
+        at_least(self, 1, "coarse_channels", "fine_channels", "most_channels", "bank_frames")
+        at_least(self, 0, "references")
         at_least(self, 0, "coarse_blocks", "fine_blocks")
         at_least(self, 4, "feature_size")
         at_least(self, 1, "fine_kernel")

@@ -40,12 +40,15 @@ class LossSettings:
     small_picture: float = 1.0
     """Weight of the squared error of the small picture in I_F, its first three channels (face
     stage); the renderer starts from that picture. Ours, the paper: 0."""
+    needless_pixels: float = 0.02
+    """Weight of new pixels where a reference shows what is wanted (render stage with
+    references)."""
     mouth_emphasis: float = 1.0
     """Factor on the photometric error inside the mouth region; 1 is the paper's plain mean."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, "photometric", "perceptual", "feature_matching", "adversarial")
-        at_least(self, 0, "small_picture", "adversary_from")
+        at_least(self, 0, "small_picture", "adversary_from", "needless_pixels")
         at_least(self, 0, "perceptual_size_px")
         at_least(self, 1, "mouth_emphasis", "perceptual_every")
         if not self.perceptual_layers:

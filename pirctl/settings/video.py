@@ -50,8 +50,10 @@ class FitSettings:
 class MaskSettings:
     """Which pixels the renderer repaints."""
 
-    region: Literal["lower", "face"] = "lower"
-    """`lower`: nose tip to chin, keeps the original eyes and brows; `face`: the whole face."""
+    region: Literal["lower", "face", "mouth"] = "lower"
+    """`lower`: nose tip to chin with room for a dropped jaw, keeps the original eyes and brows;
+    `face`: the whole face; `mouth`: lips, chin and what is beside them, no further down than the
+    jaws of the footage and of what is shown (`chin_margin` has no effect)."""
     margin: float = 0.06
     """Widening of the mask on every side, as a fraction of the face's height."""
     chin_margin: float = 0.16

@@ -67,12 +67,15 @@ class FaceTrainer:
         """One update on the frames at `positions` of the usable ones."""
         footage, loss = self.footage, self.settings.loss
         numbers = footage.usable[positions]
-        truth, head = footage.pictures(numbers), footage.map("head", numbers)
         with autocast(self.settings.train, footage.device):
             feature, image = self.face(*_inputs(footage, numbers))
+        side = image.shape[-1]
+        truth = shrink(footage.pictures(numbers), side)
+        head = shrink(footage.map("head", numbers), side)
         weight = torch.ones_like(head)
         if loss.mouth_emphasis > 1:
-            weight = mouth_weight(footage.map("mouth", numbers), loss.mouth_emphasis)
+            mouth = shrink(footage.map("mouth", numbers), side)
+            weight = mouth_weight(mouth, loss.mouth_emphasis)
         terms = {}
         if loss.photometric:
             term = photometric(image, truth, head * weight)
@@ -102,10 +105,10 @@ class FaceTrainer:
     def preview(self, averaged: Mapping[str, nn.Module]) -> np.ndarray:
         """Rows: the frame's head, and I_face; columns: frames across the training part."""
         numbers = preview_numbers(self.footage.usable)
-        head = self.footage.map("head", numbers)
         with autocast(self.settings.train, self.footage.device):
             _, image = averaged["face"](*_inputs(self.footage, numbers))
-        truth = hide(self.footage.pictures(numbers), 1 - head)
+        head = self.footage.map("head", numbers)
+        truth = shrink(hide(self.footage.pictures(numbers), 1 - head), image.shape[-1])
         return grid([list(truth), list(image)])
 
 

@@ -198,8 +198,12 @@ def _draw(
             yield head_mask(labels).astype(np.uint8) * 255
     elif name == "mask":
         painter = MaskPainter(model, track.z_id, track.K, size, mask_settings)
+        # A mask that follows the expression hides that of the footage and that of the speech; here
+        # they are the same one, so any other one of the person's takes the speech's place.
+        others = np.random.default_rng(0).permutation(frames)
         for number in range(frames):
-            mask = painter.paint(track.R[number], track.t[number])
+            shown = track.z_exp[[number, others[number]]]
+            mask = painter.paint(track.R[number], track.t[number], shown)
             yield np.rint(mask * 255).astype(np.uint8)
     elif name == "mouth":
         for number in range(frames):

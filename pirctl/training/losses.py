@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pirctl.compat import basicsr_gan_loss
+from pirctl.networks.blend import Decisions, References
 from pirctl.tensors import check_shape
 
 
@@ -40,8 +41,25 @@ def mouth_weight(mouth: Tensor, emphasis: float) -> Tensor:
     return 1 + (emphasis - 1) * mouth
 
 
+def needless_pixels(decisions: Decisions, references: References, mask: Tensor) -> Tensor:
+    """How much is painted anew where a reference shows what is wanted, mean over the mask.
+
+    Without it the renderer paints whatever is easy to paint, and what it paints is blurred.
+
+    Args:
+        decisions: of the renderer.
+        references: what it was shown.
+        mask: (B, 1, H, W) in [0, 1].
+    """
+    new = decisions.trust.softmax(dim=1)[:, -1:]
+    shown = (references.confidence * references.weight[..., None, None]).amax(1, keepdim=True)
+    return (new * shown * (1 - references.mouth[:, None]) * mask).sum() / mask.sum().clamp(min=1)
+
+
 def shrink(images: Tensor, size: int) -> Tensor:
     """Images (B, C, H, H) at side `size`, a divisor of H, by averaging."""
+    if images.shape[-1] == size:
+        return images
     return functional.avg_pool2d(images, images.shape[-1] // size)
 
 

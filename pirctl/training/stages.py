@@ -10,7 +10,6 @@ What can go wrong is looked for before anything expensive is begun.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -19,35 +18,29 @@ import torch
 from pirctl import config
 from pirctl.device import memory_errors, one_thread
 from pirctl.errors import CheckpointError, SettingsError, TargetError
-from pirctl.face.model import FaceModel
 from pirctl.media import probe
-from pirctl.networks.perceptual import build_perceptual, find_vgg16
+from pirctl.networks.perceptual import find_vgg16
 from pirctl.perform.loading import (
     check_trained,
     face_stage_digest,
-    load_face_stage,
     load_target_model,
 )
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import STAGES, Settings
-from pirctl.speech.build import build_encoder
-from pirctl.target import Target, TargetAbout, Track
+from pirctl.target import Target
 from pirctl.target.checkpoint import (
-    CheckpointAbout,
     check_belongs,
     has_checkpoint,
     load_about,
     load_checkpoint,
     retrain_command,
 )
-from pirctl.training.audio import AudioTrainer, read_speech
-from pirctl.training.face import FaceTrainer
-from pirctl.training.footage import read_footage, training_frames, usable_frames
+from pirctl.training.audio import AudioTrainer
+from pirctl.training.builders import BUILDERS, Job
+from pirctl.training.footage import training_frames, usable_frames
 from pirctl.training.loop import StageReport, train_stage
 from pirctl.training.memory import smaller_steps
-from pirctl.training.render import RenderTrainer
 from pirctl.training.schedule import total_steps
-from pirctl.training.trainer import Trainer
 from pirctl.training.trust import measure_trust
 from pirctl.weights.needs import fetch_for
 
@@ -70,6 +63,7 @@ _NO_EFFECT_ON_SHAPE = {
     "audio2exp.speed_change",
     "audio2exp.trust_below_s",
     "discriminator.lr_multiplier",
+    "renderer.bank_frames",
 }
 
 
@@ -80,20 +74,6 @@ class TrainReport:
     target: str
     train_frames: int
     stages: tuple[StageReport, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What every stage needs to begin."""
-
-    target: Target
-    about: TargetAbout
-    track: Track
-    model: FaceModel
-    settings: Settings
-    frames: int
-    device: torch.device
-    on_progress: OnProgress
 
 
 def run(
@@ -148,7 +128,7 @@ def _prepare(
     settings: Settings,
     device: torch.device,
     on_progress: OnProgress,
-) -> _Job:
+) -> Job:
     """Everything that can be found wrong without reading a frame."""
     about = target.about
     if about.size_px != settings.media.size_px:
@@ -179,7 +159,7 @@ def _prepare(
     track = target.track()
     usable_frames(track, frames, target.name)
     model = load_target_model(target)
-    return _Job(
+    return Job(
         target=target,
         about=about,
         track=track,
@@ -202,7 +182,7 @@ def _require_face(target: Target) -> None:
         )
 
 
-def _check_resumable(job: _Job, stage: str) -> None:
+def _check_resumable(job: Job, stage: str) -> None:
     """Raise unless the checkpoint, if there is one, can be continued with these settings."""
     folder = job.target.stage_folder(stage) / "checkpoint"
     if not has_checkpoint(folder):
@@ -229,7 +209,7 @@ def _check_resumable(job: _Job, stage: str) -> None:
         )
 
 
-def _train(stage: str, job: _Job, restart: bool) -> StageReport:
+def _train(stage: str, job: Job, restart: bool) -> StageReport:
     folder = job.target.stage_folder(stage)
     old = None
     if has_checkpoint(folder / "checkpoint") and not restart:
@@ -241,7 +221,7 @@ def _train(stage: str, job: _Job, restart: bool) -> StageReport:
         return StageReport(
             stage=stage, steps=old.step, new_steps=0, seconds=0.0, loss=old.loss, folder=folder
         )
-    trainer, about, settings = _BUILDERS[stage](job)
+    trainer, about, settings = BUILDERS[stage](job, old is not None)
     # The decoder goes through a window frame by frame: beside a small encoder, its products are
     # too small to share between threads, which would only wait for each other.
     is_small = stage == "audio" and settings.speech.encoder != "wav2vec2"
@@ -260,7 +240,7 @@ def _train(stage: str, job: _Job, restart: bool) -> StageReport:
         )
 
 
-def _planned_steps(stage: str, job: _Job) -> int:
+def _planned_steps(stage: str, job: Job) -> int:
     """Steps that the settings ask for, without building anything."""
     if stage == "audio":
         window = min(job.settings.audio2exp.window_frames, job.frames)
@@ -268,83 +248,3 @@ def _planned_steps(stage: str, job: _Job) -> int:
     else:
         samples = len(usable_frames(job.track, job.frames, job.target.name))
     return total_steps(getattr(job.settings.train, stage), samples)
-
-
-def _build_audio(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
-    torch.manual_seed(job.settings.train.seed)
-    media = job.settings.media
-    encoder = build_encoder(job.settings.speech, media.frame_rate, media.sample_rate_hz)
-    encoder.to(job.device)
-    change = job.settings.audio2exp.speed_change
-    speech, *others = (
-        read_speech(
-            job.target, job.track, job.frames, encoder, media.sample_rate_hz, job.device, speed
-        )
-        for speed in ((1.0, 1 - change, 1 + change) if change else (1.0,))
-    )
-    names = job.model.expression_names
-    trainer = AudioTrainer(speech, encoder, job.settings, names, tuple(others))
-    about = replace(_about(job, "audio"), architecture=encoder.architecture())
-    return trainer, about, job.settings
-
-
-def _build_face(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
-    maps = ("head", "mouth") if job.settings.loss.mouth_emphasis > 1 else ("head",)
-    footage = read_footage(
-        job.target,
-        job.track,
-        job.frames,
-        job.model,
-        job.settings.mask,
-        maps=maps,
-        device=job.device,
-        on_progress=job.on_progress,
-    )
-    trainer = FaceTrainer(footage, job.settings, build_perceptual(job.settings.loss, job.device))
-    return trainer, _about(job, "face"), job.settings
-
-
-def _build_render(job: _Job) -> tuple[Trainer, CheckpointAbout, Settings]:
-    face = load_face_stage(job.target, job.device)
-    # The planes' sizes are the face stage's, whatever the preset of this run says.
-    settings = replace(job.settings, face=face.settings.face)
-    maps = ("mask", "mouth") if settings.loss.mouth_emphasis > 1 else ("mask",)
-    footage = read_footage(
-        job.target,
-        job.track,
-        job.frames,
-        job.model,
-        settings.mask,
-        maps=maps,
-        device=job.device,
-        on_progress=job.on_progress,
-    )
-    trainer = RenderTrainer(
-        footage, settings, face.face, build_perceptual(settings.loss, job.device)
-    )
-    about = replace(_about(job, "render"), face_stage=face_stage_digest(job.target))
-    return trainer, about, settings
-
-
-_BUILDERS: dict[str, Callable[[_Job], tuple[Trainer, CheckpointAbout, Settings]]] = {
-    "audio": _build_audio,
-    "face": _build_face,
-    "render": _build_render,
-}
-
-
-def _about(job: _Job, stage: str) -> CheckpointAbout:
-    return CheckpointAbout(
-        stage=stage,
-        step=0,
-        total_steps=0,
-        epoch=0.0,
-        loss=0.0,
-        face_model=job.about.face_model,
-        face_model_hash=job.about.face_model_hash,
-        source_sha256=job.about.source_sha256,
-        size_px=job.about.size_px,
-        identity_width=len(job.track.z_id),
-        expression_width=job.track.z_exp.shape[1],
-        train_frames=job.frames,
-    )

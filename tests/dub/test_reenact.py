@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -47,13 +48,18 @@ def speech(tmp_path: Path) -> Path:
     return path
 
 
+def painting_with(actor: Actor, renderer: Callable[..., object]) -> Painter:
+    """The actor's painter with another network."""
+    return replace(actor.painter, brush=replace(actor.painter.brush, renderer=renderer))
+
+
 def test_a_gpu_that_is_too_small_for_a_batch_is_said_and_nothing_is_left(
     actor: Actor, speech: Path, tmp_path: Path
 ) -> None:
     def renderer(masked: torch.Tensor, feature: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 512.00 MiB. GPU 0 has")
 
-    small = replace(actor, painter=replace(actor.painter, renderer=renderer))
+    small = replace(actor, painter=painting_with(actor, renderer))
     output = OutputFiles(video=tmp_path / "out" / "result.mp4", picture="crop")
     for batch_size, hint in ((4, "--batch-size 2"), (1, "--device cpu")):
         with pytest.raises(PirctlError, match=r"painting . frames at once: 512\.00 MiB") as caught:
@@ -110,7 +116,7 @@ def test_each_frame_is_the_film_s_outside_the_mask_and_the_speech_s_inside(
     )
     assert len(painted) == len(film)
     for number, item in enumerate(painted):
-        mask = square_mask(number)
+        mask = square_mask(number, np.zeros(4))
         if number in INVALID:
             np.testing.assert_array_equal(item.frame, film[number])
             continue
@@ -213,7 +219,7 @@ def test_a_failing_network_leaves_no_file_and_no_thread(
     def fail(masked: object, feature: object) -> None:
         raise RuntimeError("out of memory")
 
-    painter = Painter(**{**vars(actor.painter), "renderer": fail})
+    painter = painting_with(actor, fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         reenact(
             actor.target,

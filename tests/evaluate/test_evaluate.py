@@ -43,7 +43,8 @@ def reports() -> list[Progress]:
 
 @pytest.fixture(scope="module")
 def report(actor: Actor, reports: list[Progress]) -> EvaluateReport:
-    return evaluate(actor, on_progress=reports.append)
+    # No distances: which weights the user has must not change a test.
+    return evaluate(actor, on_progress=reports.append, distances={})
 
 
 def test_the_table_has_every_row_over_the_held_out_frames(report: EvaluateReport) -> None:
@@ -137,7 +138,7 @@ def test_progress_names_each_row(report: EvaluateReport, reports: list[Progress]
 def test_two_evaluations_agree_to_the_last_digit(
     actor: Actor, report: EvaluateReport, tmp_path: Path
 ) -> None:
-    assert evaluate(actor, tmp_path).rows == report.rows
+    assert evaluate(actor, tmp_path, distances={}).rows == report.rows
 
 
 def test_a_target_with_nothing_held_out_is_refused(actor: Actor) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import time
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 
 from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
-from pirctl.face.landmarks import BROW_LEFT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER
+from pirctl.face.landmarks import BROW_LEFT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSE_TIP
 from pirctl.face.masks import MaskPainter, head_mask, mask_points, paint_hull
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.settings import MaskSettings
@@ -38,7 +37,9 @@ def points(model: FaceModel, R: np.ndarray, **expression: float) -> np.ndarray:
 
 def paint(model: FaceModel, R: np.ndarray, **settings: object) -> np.ndarray:
     z_id = np.zeros(model.identity_width, np.float32)
-    return MaskPainter(model, z_id, K, SIZE, MaskSettings(**settings)).paint(R, DISTANCE)
+    return MaskPainter(model, z_id, K, SIZE, MaskSettings(**settings)).paint(
+        R, DISTANCE, np.zeros((1, model.expression_width), np.float32)
+    )
 
 
 def at(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -63,9 +64,29 @@ def test_the_mouth_is_inside_in_any_pose_whatever_it_does(
     assert at(paint(model, R), lips).min() == 1
 
 
-def test_the_mask_knows_nothing_of_the_expression() -> None:
-    for function in (MaskPainter, MaskPainter.paint, MaskPainter.outlines, mask_points):
-        assert "z_exp" not in inspect.signature(function).parameters
+def test_the_mask_knows_nothing_of_the_expression_but_around_the_mouth(model: FaceModel) -> None:
+    z_id = np.zeros(model.identity_width, np.float32)
+    still = np.zeros((1, model.expression_width), np.float32)
+    open_jaw = still.copy()
+    open_jaw[0, model.axis("jawOpen")] = 0.8
+    R = rotation(0, 0.2, 0)
+    for region in ("lower", "face", "mouth"):
+        painter = MaskPainter(model, z_id, K, SIZE, MaskSettings(region=region))
+        closed, dropped = (painter.paint(R, DISTANCE, shown) for shown in (still, open_jaw))
+        assert painter.follows == (region == "mouth")
+        assert (closed == dropped).all() == (region != "mouth")
+    # What hides both hides either, and is not larger than it has to be.
+    both = painter.paint(R, DISTANCE, np.concatenate([still, open_jaw]))
+    assert (both >= np.maximum(closed, dropped) - 0.02).all()
+    assert (both > 0.5).sum() < 1.1 * (np.maximum(closed, dropped) > 0.5).sum()
+
+
+def test_the_mouths_mask_leaves_nose_and_cheeks_and_the_sides_of_the_face(model: FaceModel) -> None:
+    R = rotation(0, 0, 0)
+    mask = paint(model, R, region="mouth", margin=0)
+    lower = paint(model, R, region="lower", margin=0)
+    assert (mask > 0).sum() < 0.75 * (lower > 0).sum()
+    assert at(mask, points(model, R)[[NOSE_TIP, 234, 454]]).max() == 0
 
 
 def test_lower_leaves_the_eyes_and_brows_and_face_covers_them(model: FaceModel) -> None:

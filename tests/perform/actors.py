@@ -16,7 +16,7 @@ from pirctl.media.sound import sound_duration_s, write_sound
 from pirctl.media.video import VideoWriter
 from pirctl.perform.actor import Actor
 from pirctl.perform.own import OwnExpressions
-from pirctl.perform.painter import Painter
+from pirctl.perform.painter import Inpainting, Painter
 from pirctl.settings import MediaSettings, Settings, TrainSettings
 from pirctl.target import Target, TargetAbout, Track
 
@@ -45,7 +45,7 @@ def plain_renderer(masked: torch.Tensor, feature: torch.Tensor) -> torch.Tensor:
     return image
 
 
-def square_mask(number: int) -> np.ndarray:
+def square_mask(number: int, z_exp: np.ndarray) -> np.ndarray:
     """A mask that moves with the frame number."""
     mask = np.zeros((SIZE, SIZE), np.float32)
     left = 8 + number % 16
@@ -113,10 +113,11 @@ def own_expressions(track: Track) -> OwnExpressions:
 def make_actor(target: Target, *, training_frames: int | None = None) -> Actor:
     """An actor of that target whose mouth has one axis, the jaw."""
     track = target.track()
+    face = PlainFace()
+    brush = Inpainting(track=track, face=face, renderer=plain_renderer, feature_size=4)
     painter = Painter(
-        track=track, face=PlainFace(), renderer=plain_renderer, feature_size=4,
-        mask_of=square_mask, device=torch.device("cpu"),
-    )  # fmt: skip
+        track=track, face=face, brush=brush, mask_of=square_mask, device=torch.device("cpu")
+    )
     return Actor(
         target=target,
         settings=Settings(media=MediaSettings(size_px=SIZE), train=TrainSettings(holdout_s=1)),

@@ -18,7 +18,7 @@ from pirctl.media.video import VideoWriter
 from pirctl.networks.pictures import to_network
 from pirctl.perform.actor import Actor
 from pirctl.perform.own import OwnExpressions
-from pirctl.perform.painter import Painter
+from pirctl.perform.painter import Inpainting, Painter
 from pirctl.settings import MediaSettings, Settings
 from pirctl.target import Target, TargetAbout, Track
 
@@ -107,17 +107,19 @@ def make_actor(target: Target, model: FaceModel, training_frames: int) -> Actor:
         chunk[:, jaw] = loudness
         yield chunk
 
-    def mask_of(number: int) -> np.ndarray:
+    def mask_of(number: int, z_exp: np.ndarray) -> np.ndarray:
         mask = np.zeros((SIZE, SIZE), np.float32)
         points = np.rint(track.landmarks[number][list(LIPS_OUTER)]).astype(np.int32)
         cv2.fillPoly(mask, [points], 1.0)
         return cv2.dilate(mask, np.ones((25, 25)))
 
+    face = DrawingFace(model)
     painter = Painter(
         track=track,
-        face=DrawingFace(model),
-        renderer=lambda masked, feature: feature,
-        feature_size=SIZE,
+        face=face,
+        brush=Inpainting(
+            track=track, face=face, renderer=lambda masked, feature: feature, feature_size=SIZE
+        ),
         mask_of=mask_of,
         device=torch.device("cpu"),
     )

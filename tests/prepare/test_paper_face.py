@@ -20,6 +20,7 @@ from pirctl.inspect.inspect import inspect
 from pirctl.perform.actor import load_actor
 from pirctl.perform.expression import mouth_axes
 from pirctl.perform.loading import load_stage
+from pirctl.perform.painter import Batch
 from pirctl.perform.poses import drive
 from pirctl.settings import STAGES, MaskSettings, Settings
 from pirctl.target import Target, Track
@@ -160,8 +161,9 @@ def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper:
     actor = load_actor(target, "cpu")
     assert actor.mouth_axes == tuple(range(64))
     frames = np.zeros((2, 64, 64, 3), np.uint8)
-    painted = actor.painter.paint([0, 1], frames, np.zeros((2, 64), np.float32))
-    assert painted.shape == frames.shape
+    still = np.zeros((2, 64), np.float32)
+    painted = actor.painter.paint(Batch(numbers=[0, 1], frames=frames, z_exp=still))
+    assert painted.frames.shape == frames.shape
     generic = load_face_model("generic")
     target.write_about(replace(target.about, face_model="generic", face_model_hash=generic.version))
     for stage in STAGES:

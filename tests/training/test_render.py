@@ -11,7 +11,7 @@ from pirctl.networks.face import FaceNetwork
 from pirctl.settings import Settings
 from pirctl.target import Target
 from pirctl.training.footage import Footage, read_footage
-from pirctl.training.render import RenderTrainer, Windows
+from pirctl.training.render import RenderTrainer, mask_windows
 from tests.training.clip import SIZE, tiny_settings
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_footage_stays_where_it_is_when_the_device_refuses(footage: Footage) -> 
 def test_windows_hold_the_whole_mask_wherever_they_lie(footage: Footage) -> None:
     footage.maps["mask"][:] = 0
     footage.maps["mask"][:, 30:45, 25:40] = 255
-    windows = Windows(footage, _windowed(0.6))
+    windows = mask_windows(footage, _windowed(0.6))
     assert windows.side_px < SIZE
     assert windows.side_px % windows.cell_px == 0
     seen = set()
@@ -91,13 +91,13 @@ def test_windows_hold_the_whole_mask_wherever_they_lie(footage: Footage) -> None
 
 def test_a_mask_larger_than_the_window_widens_it(footage: Footage) -> None:
     footage.maps["mask"][:] = 255
-    windows = Windows(footage, _windowed(0.3))
+    windows = mask_windows(footage, _windowed(0.3))
     assert windows.side_px == SIZE
     assert (windows.draw(footage.usable) == 0).all()
 
 
 def test_the_intrinsics_of_a_window_project_into_it(footage: Footage) -> None:
-    windows = Windows(footage, _windowed(0.6))
+    windows = mask_windows(footage, _windowed(0.6))
     corners = torch.tensor([[8, 16]])
     K = windows.intrinsics(footage.K[None], corners)
     point = torch.tensor([[[0.2, 0.5, 5.0]]])
@@ -112,10 +112,9 @@ def test_outside_the_mask_the_result_is_the_frame(footage: Footage) -> None:
     trainer = RenderTrainer(footage, settings, face, None)
     numbers = footage.usable[:2]
     truth, mask = footage.pictures(numbers), footage.map("mask", numbers)
+    K, corners = footage.K.expand(2, 3, 3), torch.zeros(2, 2, dtype=torch.int64)
     with torch.no_grad():
-        image = trainer._paint(
-            trainer.whole, numbers, truth, mask, footage.K.expand(len(numbers), 3, 3)
-        )
+        image, _ = trainer._paint(trainer.renderer, numbers, truth, mask, corners, K)
     outside = (mask == 0).expand_as(truth)
     assert torch.equal(image[outside], truth[outside])
     assert not torch.allclose(image, truth)

@@ -61,7 +61,7 @@ def test_every_stage_loads_ready_for_use(trained: Target) -> None:
     for network in (audio.encoder, audio.decoder, face.face, render.renderer):
         assert not network.training
         assert not any(weight.requires_grad for weight in network.parameters())
-    assert render.renderer.size_px == 64
+    assert render.renderer.cell_px == 64 // tiny_settings().renderer.feature_size
     assert face.settings == tiny_settings()
     check_trained(trained)
 
