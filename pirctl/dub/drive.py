@@ -26,6 +26,7 @@ from pirctl.prepare.observers import open_points
 from pirctl.prepare.options import TrackerOptions
 from pirctl.prepare.parts import fit_source
 from pirctl.prepare.reuse import Previous, Source
+from pirctl.prepare.streams import choose_stream, find_stream
 from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress
 from pirctl.target import Track
@@ -80,6 +81,7 @@ def check_driving(driving: DrivingVideo) -> MediaInfo:
         )
     if driving.landmarks is not None:
         points = read_landmark_file(driving.landmarks)
+        info = find_stream(info, points) or info
         check_landmarks(
             points, driving.landmarks, width=info.width, height=info.height, frames=info.frames
         )
@@ -103,19 +105,19 @@ def driving_expression(
     """
     info = check_driving(driving)
     nothing = Previous(target=actor.target, about=None, reusable=(), is_complete=False)
-    work = Work(
-        source=Source(video=driving.video, info=info, sha256=""),
-        settings=actor.settings,
-        model=load_target_model(actor.target),
-        previous=nothing,
-        report=on_progress,
-    )
     with open_points(
         TrackerOptions(
             model=driving.tracker_model, landmarks=driving.landmarks, detector=driving.detector
         ),
         on_progress=on_progress,
     ) as points:
+        work = Work(
+            source=Source(video=driving.video, info=choose_stream(info, points), sha256=""),
+            settings=actor.settings,
+            model=load_target_model(actor.target),
+            previous=nothing,
+            report=on_progress,
+        )
         track = fit_source(work, points)
     return DrivingExpression(
         z_exp=actor.own.retarget(carry_over(track) + actor.rest),

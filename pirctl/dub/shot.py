@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pirctl.errors import TargetError
 from pirctl.files import file_hash
-from pirctl.media import Crop, read_frames
+from pirctl.media import Crop, probe, read_frames
 from pirctl.media.background import prefetch
 from pirctl.perform.composite import paste_into_shot
 from pirctl.perform.footage import Section, read_section
@@ -61,8 +64,12 @@ def into_shots(
         frame_rate: of the target.
     """
     box = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side).rounded()
-    reader = partial(read_frames, rate=frame_rate)
-    shots = read_section(Path(about.source), section, total, reader=reader)
+    info = probe(about.source, about.source_stream)
+
+    def reader(_: Path, **part: Any) -> Iterator[NDArray[np.uint8]]:
+        return read_frames(info, rate=frame_rate, **part)
+
+    shots = read_section(info.path, section, total, reader=reader)
     with closing(prefetch(shots, QUEUE_BATCHES)) as ahead:
         for item, (_, shot) in zip(painted, ahead, strict=False):
             frame = paste_into_shot(shot, item.frame, item.mask, box, item.patch)

@@ -31,12 +31,20 @@ BoolArray = npt.NDArray[np.bool_]
 Frame = npt.NDArray[np.uint8]
 Window = tuple[int, int, int, int]
 
+TRACKING_SIDE_PX = 1920
+"""Larger pictures are tracked at this size: the tracker sees a face at 256 pixels anyway."""
 WINDOW_SCALE = 2.2
 """Side of the window searched around a known face, in face sizes."""
 SEARCH_EVERY = 5
 """While nobody is in sight, the fine search runs on every fifth frame only."""
 FORGET_AFTER = 25
 """Frames after which a lost person may reappear anywhere."""
+
+
+def tracking_size(width: int, height: int) -> tuple[int, int]:
+    """The width and height in pixels at which pictures of that size are tracked."""
+    scale = min(1.0, TRACKING_SIDE_PX / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 class FaceDetector(Protocol):

@@ -33,8 +33,9 @@ class MediaInfo:
         start_s: when the first picture is shown, in seconds after the file's start.
         duration_s: length in seconds; 0.0 when the file does not say.
         has_video: whether there are moving pictures (a cover image does not count).
-        video_stream: number of the stream they are in, the first whose pictures move; -1 without.
-        video_streams: how many streams of moving pictures there are to choose from.
+        video_stream: number of the stream they are in, the first whose pictures move unless
+            another was asked for; -1 without.
+        moving_streams: numbers of the streams of moving pictures that there are to choose from.
         has_audio: whether there is sound.
         sample_rate_hz: of the first sound stream, or None.
         audio_codec: ffmpeg's name of the first sound stream's codec ("aac"), or None.
@@ -51,7 +52,7 @@ class MediaInfo:
     duration_s: float
     has_video: bool
     video_stream: int
-    video_streams: int
+    moving_streams: tuple[int, ...]
     has_audio: bool
     sample_rate_hz: int | None
     audio_codec: str | None
@@ -103,11 +104,16 @@ def check_readable(path: Path | str) -> Path:
     return path
 
 
-def probe(path: Path | str) -> MediaInfo:
+def probe(path: Path | str, stream: int | None = None) -> MediaInfo:
     """Describe a media file without decoding more than its first picture.
 
+    Args:
+        path: the file.
+        stream: number of the stream whose pictures are meant; None: the first that moves.
+
     Raises:
-        DecodeError: missing, a folder, empty, unreadable, or neither video nor sound.
+        DecodeError: missing, a folder, empty, unreadable, neither video nor sound, or without
+            moving pictures in that stream.
     """
     import av
 
@@ -116,7 +122,7 @@ def probe(path: Path | str) -> MediaInfo:
         with av.open(file_url(path), metadata_errors="replace") as container:
             if container.format.name in _NOT_MEDIA:
                 raise DecodeError(f"{path} is neither video nor sound")
-            return _describe(path, container)
+            return _describe(path, container, stream)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(
             f"{path} is not a video or sound file, or it is damaged: {_reason(error)}",
@@ -128,7 +134,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _describe(path: Path, container: Any) -> MediaInfo:
+def _describe(path: Path, container: Any, stream: int | None) -> MediaInfo:
     import av
 
     cover = av.stream.Disposition.attached_pic
@@ -140,6 +146,10 @@ def _describe(path: Path, container: Any) -> MediaInfo:
     sounds = list(container.streams.audio)
     duration_s = container.duration / av.time_base if container.duration else 0.0
     video = pictures[0] if pictures else None
+    if stream is not None:
+        video = next((s for s in pictures if s.index == stream), None)
+        if video is None:
+            raise DecodeError(f"{path} has no moving pictures in its stream {stream}")
     sound = sounds[0].codec_context if sounds else None
     if video is None and sound is None:
         raise DecodeError(f"{path} contains neither video nor sound")
@@ -157,7 +167,7 @@ def _describe(path: Path, container: Any) -> MediaInfo:
         duration_s=max(duration_s, 0.0),
         has_video=width > 0,
         video_stream=video.index if video is not None else -1,
-        video_streams=len(pictures),
+        moving_streams=tuple(s.index for s in pictures),
         has_audio=sound is not None,
         sample_rate_hz=sound.sample_rate or None if sound is not None else None,
         audio_codec=sound.codec.canonical_name if sound is not None else None,

@@ -56,7 +56,7 @@ class Crop:
 
 
 def read_frames(
-    path: Path | str,
+    video: Path | str | MediaInfo,
     *,
     rate: Fraction | None = None,
     crop: Crop | None = None,
@@ -74,7 +74,8 @@ def read_frames(
     that its header lets expect.
 
     Args:
-        path: the video.
+        video: the file, whose first moving pictures are read, or what `probe` said of a stream of
+            a file.
         rate: convert to this frame rate by repeating or leaving out frames; frame n is what is
             shown n / rate seconds after the file's start. None: every frame as it is.
         crop: the square to cut out, rounded by `Crop.rounded`. None: the whole picture.
@@ -92,9 +93,9 @@ def read_frames(
     Raises:
         DecodeError: not a video, or not one frame of it can be decoded.
     """
-    info = probe(path)
+    info = video if isinstance(video, MediaInfo) else probe(video)
     if not info.has_video:
-        raise DecodeError(f"{path} has no pictures, only sound")
+        raise DecodeError(f"{info.path} has no pictures, only sound")
     if start_frame < 0 or (frames is not None and frames < 0):
         raise ValueError(f"start_frame {start_frame} and frames {frames} must not be negative")
     width, height = size or _size_after(info, crop)

@@ -19,7 +19,7 @@ from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
 from pirctl.face.landmark_file import Landmarks, resample_landmarks
 from pirctl.face.parsing import Parser, without_flicker
-from pirctl.face.track import FaceDetector, track_frames
+from pirctl.face.track import FaceDetector, track_frames, tracking_size
 from pirctl.media import (
     Crop,
     VideoWriter,
@@ -37,8 +37,6 @@ from pirctl.target import Target, Track
 
 FloatArray = npt.NDArray[np.float32]
 
-TRACKING_SIDE_PX = 1920
-"""Larger pictures are tracked at this size: the tracker sees a face at 256 pixels anyway."""
 _PARSER_BATCH = 8
 """Frames per call of the parser."""
 
@@ -114,9 +112,8 @@ def _landmarks(work: Work, points: Landmarks | FaceDetector) -> Landmarks:
 
 def _track(work: Work, detector: FaceDetector) -> Landmarks:
     info = work.source.info
-    scale = min(1.0, TRACKING_SIDE_PX / max(info.width, info.height))
-    size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
-    frames = work.source_frames(size=size if scale < 1 else None)
+    size = tracking_size(info.width, info.height)
+    frames = work.source_frames(size=size)
     with closing(prefetch(frames, QUEUE_FRAMES)) as ahead:
         points, valid = track_frames(
             ahead, detector, total=expected_frames(info, work.rate), on_progress=work.report

@@ -6,7 +6,6 @@ complete. A second run redoes only what changed (`reuse`).
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,13 +29,12 @@ from pirctl.prepare.observers import (
 from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.parts import make_parts
 from pirctl.prepare.reuse import PointSource, Previous, Source, part_digests
+from pirctl.prepare.streams import choose_stream
 from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.target import Target, TargetAbout, Track
 from pirctl.target.workspace import check_name, name_from_video, workspace_folder
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +128,10 @@ def preprocess(
     info = _checked(video, settings.media.frame_rate, with_audio=output.with_audio)
     model = load_face_model(fit.face_model)
     regressor = _choose_regressor(fit, model, device)
-    source = Source(video=video, info=info, sha256=file_hash(video, on_progress=on_progress))
+    sha256 = file_hash(video, on_progress=on_progress)
     with open_points(tracker, device, on_progress) as points:
+        info = choose_stream(info, points)
+        source = Source(video=video, info=info, sha256=sha256)
         seen = _seen(points, tracker.landmarks, info)
         labeller = choose_parser(parser, device)
         method = fit.method
@@ -186,14 +186,6 @@ def _checked(video: Path, rate: int, *, with_audio: bool) -> MediaInfo:
     info = probe(video)
     if not info.has_video:
         raise MediaError(f"{video} has no picture, only sound", hint="give a video of the speaker")
-    if info.video_streams > 1:
-        _log.warning(
-            "%s holds %d videos; the first is taken, stream %d. Another: ffmpeg -i VIDEO "
-            "-map 0:NUMBER -map 0:a -c copy one.mp4",
-            video,
-            info.video_streams,
-            info.video_stream,
-        )
     if info.frames == 1 or expected_frames(info, Fraction(rate)) == 1:
         raise MediaError(
             f"{video} has only one frame, and a speaker is learnt from minutes of video",
@@ -251,6 +243,7 @@ def _about(
     return TargetAbout(
         **_place(work.source.video),
         source_sha256=work.source.sha256,
+        source_stream=info.video_stream if len(info.moving_streams) > 1 else None,
         frame_rate=str(info.frame_rate or work.rate),
         source_width=info.width,
         source_height=info.height,

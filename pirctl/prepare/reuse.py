@@ -126,7 +126,10 @@ def part_digests(
     if method != "landmarks":
         fit.append(method)
     points = file_hash(seen.file) if seen.file else ""
-    track = _digest(source.sha256, seen.name, points, media.frame_rate)
+    # The first stream is left out: what was made before others could be chosen still holds.
+    number = source.info.video_stream
+    stream = [number] if number not in source.info.moving_streams[:1] else []
+    track = _digest(source.sha256, seen.name, points, media.frame_rate, *stream)
     frames = _digest(track, media.size_px, media.crop_margin)
     parts = {
         "track": track,

@@ -53,7 +53,7 @@ class Work:
             DecodeError: the file ends before its header says.
         """
         yield from read_frames(
-            self.source.video, rate=self.rate, on_damage=self._on_damage, **options
+            self.source.info, rate=self.rate, on_damage=self._on_damage, **options
         )
 
     def _on_damage(self, frames: int, wrong: str) -> None:

@@ -78,6 +78,8 @@ class TargetAbout:
     """Size of the video file; with the next field, what tells an unchanged file without hashing."""
     source_mtime_ns: int = 0
     """When the video file was last written, nanoseconds since 1970."""
+    source_stream: int | None = None
+    """Number of the video file's stream that shows the person; null: the first that moves."""
     fit: str = "landmarks"
     """What gave the coefficients: `landmarks` or `deep3d`, the paper's regressor."""
     consent: str = ""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pirctl.face.model import FaceModel
 from pirctl.face.warp import FaceWarp
 from pirctl.files import file_hash
-from pirctl.media import Crop, read_frames
+from pirctl.media import Crop, probe, read_frames
 from pirctl.perform.bank import Bank, choose_frames, laplacian_energy
 from pirctl.perform.references import Likeness
 from pirctl.perform.windows import Windows
@@ -120,4 +120,5 @@ def _from_source(
 def _crops(about: TargetAbout, settings: Settings, count: int) -> Generator[ByteArray, None, None]:
     box = Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side)
     rate = Fraction(settings.media.frame_rate)
-    return read_frames(Path(about.source), rate=rate, crop=box, frames=count)
+    source = probe(about.source, about.source_stream)
+    return read_frames(source, rate=rate, crop=box, frames=count)

@@ -99,15 +99,21 @@ def test_a_still_picture_before_the_video_is_a_cover_though_nobody_says_so(tmp_p
     inputs = ["-i", tmp_path / "cover.png", "-i", counting_clip(tmp_path / "a.mp4")]
     ffmpeg(*inputs, "-map", 0, "-map", 1, "-c", "copy", tmp_path / "both.mkv")
     info = probe(tmp_path / "both.mkv")
-    assert (info.width, info.video_stream, info.video_streams) == (64, 1, 1)
+    assert (info.width, info.video_stream, info.moving_streams) == (64, 1, (1,))
     assert sum(frame.shape == (48, 64, 3) for frame in read_frames(info.path)) == 25
 
 
-def test_of_two_videos_the_first_is_taken_and_both_are_counted(tmp_path: Path) -> None:
-    inputs = ["-i", counting_clip(tmp_path / "a.mp4"), "-i", tmp_path / "a.mp4"]
+def test_of_two_videos_the_first_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
+    inputs = ["-i", counting_clip(tmp_path / "a.mp4")]
+    inputs += ["-i", counting_clip(tmp_path / "b.mp4", size="32x16", rate="30")]
     ffmpeg(*inputs, "-map", 0, "-map", 1, "-c", "copy", tmp_path / "both.mkv")
-    info = probe(tmp_path / "both.mkv")
-    assert (info.video_stream, info.video_streams) == (0, 2)
+    first, second = probe(tmp_path / "both.mkv"), probe(tmp_path / "both.mkv", stream=1)
+    assert (first.width, first.video_stream, first.moving_streams) == (64, 0, (0, 1))
+    assert (second.width, second.video_stream, second.moving_streams) == (32, 1, (0, 1))
+    assert second.frame_rate == 30
+    assert [f.shape for f in read_frames(second)] == [(16, 32, 3)] * 30
+    with pytest.raises(DecodeError, match="no moving pictures in its stream 2"):
+        probe(tmp_path / "both.mkv", stream=2)
 
 
 def test_a_pipe_that_nobody_writes_to_is_said_and_not_waited_for(tmp_path: Path) -> None:

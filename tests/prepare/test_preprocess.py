@@ -302,15 +302,6 @@ def test_damage_that_costs_no_frames_is_reported(tmp_path: Path) -> None:
     assert report.to_mapping()["damage"] == report.damage
 
 
-def test_which_of_two_videos_is_taken_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    video, both = make_clip(tmp_path), tmp_path / "both.mkv"
-    ffmpeg("-i", video, "-map", "0:v", "-map", "0:v", "-map", "0:a", "-c", "copy", both)
-    run(both, tmp_path)
-    assert "holds 2 videos; the first is taken, stream 0" in caplog.text
-
-
 def test_a_video_of_one_frame_is_refused(tmp_path: Path) -> None:
     video = tmp_path / "one.mp4"
     with VideoWriter(video, WIDTH, HEIGHT, Fraction(25)) as writer:

@@ -19,9 +19,14 @@ from tests.training.clip import make_target
 PARTS = {"track": "a", "frames": "b", "parsing": "c", "fit": "d"}
 
 
+def source(sha256: str, stream: int = 0) -> SimpleNamespace:
+    info = SimpleNamespace(video_stream=stream, moving_streams=(0, 1))
+    return SimpleNamespace(sha256=sha256, info=info)
+
+
 def digests(**changes: Any) -> dict[str, str]:
     given: dict[str, Any] = {
-        "source": SimpleNamespace(sha256="1"),
+        "source": source("1"),
         "settings": Settings(),
         "model": SimpleNamespace(version="m1"),
         "seen": PointSource(name="mediapipe", file=None, is_sparse=False),
@@ -36,7 +41,8 @@ def digests(**changes: Any) -> dict[str, str]:
     ("changes", "expected"),
     [
         ({}, set()),
-        ({"source": SimpleNamespace(sha256="2")}, {"track", "frames", "parsing", "fit", "sound"}),
+        ({"source": source("2")}, {"track", "frames", "parsing", "fit", "sound"}),
+        ({"source": source("1", stream=1)}, {"track", "frames", "parsing", "fit"}),
         (
             {"settings": replace(Settings(), media=MediaSettings(size_px=128))},
             {"frames", "parsing", "fit"},
