@@ -94,11 +94,16 @@ def write_bank(bank: Bank, path: Path) -> None:
         )
 
 
-def read_bank(path: Path, target_name: str) -> Bank:
+def read_bank(path: Path, target_name: str, frames: int) -> Bank:
     """Read what `write_bank` wrote.
 
+    Args:
+        path: the file.
+        target_name: named in the error's hint.
+        frames: of the target; the bank can have no others.
+
     Raises:
-        CheckpointError: it is missing, damaged, or its parts do not fit each other.
+        CheckpointError: it is missing, damaged, or its parts do not fit each other or the target.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -107,7 +112,7 @@ def read_bank(path: Path, target_name: str) -> Bank:
             parts = {name: stored.get_tensor(name) for name in ("numbers", "pictures", "corners")}
             scale = float((stored.metadata() or {})["scale"])
         bank = Bank(**parts, scale=scale)
-        _check(bank)
+        _check(bank, frames)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: the frames that the render stage shows cannot be read: {error}",
@@ -116,15 +121,17 @@ def read_bank(path: Path, target_name: str) -> Bank:
     return bank
 
 
-def _check(bank: Bank) -> None:
+def _check(bank: Bank, frames: int) -> None:
+    if bank.numbers.ndim != 1 or not len(bank.numbers):
+        raise ValueError(f"numbers of shape {bank.numbers.shape}")
     count = len(bank.numbers)
     pictures = bank.pictures.shape
-    if not count or len(pictures) != 4 or pictures[0] != count or pictures[3] != 3:
+    if not np.prod(pictures) or pictures != (count, *pictures[1:2] * 2, 3):
         raise ValueError(f"{count} frames, pictures of shape {pictures}")
     if bank.corners.shape != (count, 2) or bank.pictures.dtype != np.uint8:
         raise ValueError(f"corners of shape {bank.corners.shape}, {bank.pictures.dtype} pictures")
-    if bank.numbers.dtype != np.int64 or bank.numbers.min() < 0:
-        raise ValueError("numbers must be whole and not negative")
+    if bank.numbers.dtype != np.int64 or bank.numbers.min() < 0 or bank.numbers.max() >= frames:
+        raise ValueError(f"numbers must be whole and those of {frames} frames")
     if bank.corners.dtype != np.float32 or not np.isfinite(bank.corners).all():
         raise ValueError("corners must be finite numbers")
     if not 1 <= bank.scale <= 64:

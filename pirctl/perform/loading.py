@@ -161,7 +161,8 @@ def load_render_stage(target: Target, device: torch.device) -> RenderStage:
     bank = None
     if chosen.references:
         renderer = Blender(chosen, channels, about.size_px)
-        bank = read_bank(target.stage_folder("render") / BANK_FILE, target.name)
+        path = target.stage_folder("render") / BANK_FILE
+        bank = read_bank(path, target.name, target.about.frames)
     else:
         renderer = Renderer(chosen, channels, about.size_px)
     restore(renderer, checkpoint, "renderer")

@@ -110,7 +110,7 @@ def _bank(job: Job, footage: Footage, settings: Settings, goes_on: bool) -> Bank
     folder = job.target.stage_folder("render")
     path = folder / BANK_FILE
     if goes_on:
-        return read_bank(path, job.target.name)
+        return read_bank(path, job.target.name, job.about.frames)
     bank = fill_bank(
         footage, mask_windows(footage, settings), job.track, job.model, job.about, settings,
         job.on_progress,
