@@ -18,7 +18,8 @@ from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
 from pirctl.training import run
-from tests.training.clip import make_target, tiny_settings
+from tests.targets import disc, make_target
+from tests.training.clip import tiny_settings
 
 pytestmark = [
     pytest.mark.gpu,
@@ -34,7 +35,7 @@ def in_bfloat16() -> Settings:
 
 @pytest.fixture(scope="module")
 def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = make_target(tmp_path_factory.mktemp("gpu") / "bob")
+    target = make_target(tmp_path_factory.mktemp("gpu") / "bob", disc())
     run("all", target, in_bfloat16(), device=CARD)
     return target.folder
 
@@ -45,7 +46,7 @@ def trained(_trained: Path, tmp_path: Path) -> Target:
 
 
 def test_every_stage_is_trained_on_the_card(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "bob")
+    target = make_target(tmp_path / "bob", disc())
     torch.cuda.reset_peak_memory_stats(CARD)
     report = run("all", target, in_bfloat16(), device=CARD)
     assert [stage.new_steps > 0 for stage in report.stages] == [True] * len(STAGES)

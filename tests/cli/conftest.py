@@ -16,11 +16,11 @@ import torch
 
 from pirctl import config
 from pirctl.cli import main
-from pirctl.face.model import load_face_model
 from pirctl.media import VideoWriter, write_sound
 from pirctl.target import Target
 from pirctl.training import run
-from tests.prepare.drawn import SIZE, make_target
+from tests.prepare.drawn import SIZE
+from tests.targets import face, make_target
 
 FRAMES = 60
 
@@ -68,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Target:
     """A target with three stages of one step each: it paints badly, but it paints."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trained") / "targets" / "anna"
-    target = make_target(folder, load_face_model("generic"), FRAMES)
+    target = make_target(folder, face(FRAMES))
     labels = np.ones((SIZE, SIZE), np.uint8)
     with VideoWriter(target.parsing_path, SIZE, SIZE, Fraction(25), quality="labels") as writer:
         for _ in range(FRAMES):

@@ -20,7 +20,7 @@ from pirctl.errors import PirctlError, SettingsError
 from pirctl.face.model import load_face_model
 from pirctl.settings import MaskSettings
 from pirctl.target import Target
-from tests.perform.actors import make_target
+from tests.targets import make_target, noise
 
 NAMES = ("jawOpen", "mouthSmileLeft", "browInnerUp", "eyeBlinkLeft")
 LIMITS = np.float32([-0.25, 0, 0, 0]), np.float32([1.5, 1, 1, 1])
@@ -128,7 +128,7 @@ def test_only_the_change_is_said_with_the_persons_own_and_the_table_keeps_what_w
 
 
 def test_the_limits_are_rest_to_full_strength_or_what_the_person_shows(tmp_path: Path) -> None:
-    target: Target = make_target(tmp_path / "anna", 10, invalid=(4,))
+    target: Target = make_target(tmp_path / "anna", noise(10, invalid=(4,)))
     track = target.track()
     track.z_exp[3, 0], track.z_exp[5, 1], track.z_exp[4, 2] = -0.125, 1.25, 9.0
     low, high = expression_range(track, NAMES)

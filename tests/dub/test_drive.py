@@ -29,6 +29,7 @@ from pirctl.perform.poses import rest_expression
 from pirctl.progress import ignore_progress
 from pirctl.target import Target
 from tests.prepare import drawn
+from tests.targets import face, make_target
 
 FRAMES = 24
 HIDDEN = (0, 9, 10, 23)
@@ -70,7 +71,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> DrivingVideo:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
-    return drawn.make_target(tmp_path_factory.mktemp("targets") / "anna", load_face_model(), 30)
+    return make_target(tmp_path_factory.mktemp("targets") / "anna", face(30))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_what_training_never_saw_changes_nothing(
 ) -> None:
     model, made = load_face_model(), []
     for name in ("as_it_is", "loud_at_the_end"):
-        other = drawn.make_target(tmp_path / name, model, 30)
+        other = make_target(tmp_path / name, face(30, model))
         track = target.track()
         if made:
             track.z_exp[20:] += 0.7
@@ -191,7 +192,7 @@ def test_no_face_at_all_is_an_error(driver: DrivingVideo, actor: Actor, tmp_path
 
 
 def test_a_target_of_another_face_model_is_refused(driver: DrivingVideo, tmp_path: Path) -> None:
-    target = drawn.make_target(tmp_path / "bert", load_face_model(), 12)
+    target = make_target(tmp_path / "bert", face(12))
     target.write_about(replace(target.about, face_model_hash="0123"))
     actor = drawn.make_actor(target, load_face_model(), 12)
     with pytest.raises(TargetError, match="fitted with face model generic 0123"):

@@ -24,15 +24,16 @@ from pirctl.perform.painter import Painter
 from pirctl.perform.stream import paint_stream
 from pirctl.progress import Progress
 from pirctl.target import Target
-from tests.perform.actors import BROW, SIZE, make_actor, make_target, square_mask
+from tests.perform.actors import make_actor, square_mask
 from tests.reference.footage import ping_pong
+from tests.targets import BROW, SIZE, make_target, noise
 
 INVALID = (5, 6)
 
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
-    return make_target(tmp_path_factory.mktemp("targets") / "anna", 30, invalid=INVALID)
+    return make_target(tmp_path_factory.mktemp("targets") / "anna", noise(30, invalid=INVALID))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_two_runs_give_the_same_file(actor: Actor, speech: Path, tmp_path: Path)
 def test_the_full_shot_is_the_source_with_the_painted_part_pasted_in(
     tmp_path: Path, speech: Path
 ) -> None:
-    target = make_target(tmp_path / "targets" / "bert", 12)
+    target = make_target(tmp_path / "targets" / "bert", noise(12))
     source = tmp_path / "source.mkv"
     rng = np.random.default_rng(5)
     with VideoWriter(source, 200, 160, Fraction(25), quality="archive") as writer:

@@ -19,8 +19,8 @@ from pirctl.media import VideoWriter, read_frames
 from pirctl.perform.footage import Section
 from pirctl.perform.stream import PaintedFrame
 from pirctl.target import Target
-from tests.perform.actors import SIZE, make_target
 from tests.reference.footage import ping_pong
+from tests.targets import SIZE, make_target, noise
 
 FRAMES = 30
 
@@ -28,7 +28,7 @@ FRAMES = 30
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
     """A target cut out of a shot of 30 frames a second, whose noise differs in every frame."""
-    target, source = make_target(tmp_path / "anna", FRAMES), tmp_path / "film.mp4"
+    target, source = make_target(tmp_path / "anna", noise(FRAMES)), tmp_path / "film.mp4"
     rng = np.random.default_rng(3)
     with VideoWriter(source, 160, 120, Fraction(30)) as writer:
         for _ in range(36):

@@ -20,7 +20,8 @@ from pirctl.face.model import FaceModel, load_face_model
 from pirctl.media.sound import read_sound, write_sound
 from pirctl.perform.actor import Actor
 from pirctl.progress import Progress
-from tests.prepare.drawn import SIZE, make_actor, make_target
+from tests.prepare.drawn import SIZE, make_actor
+from tests.targets import face, make_target
 
 FRAMES, TRAINING = 110, 80
 
@@ -32,7 +33,7 @@ def model() -> FaceModel:
 
 @pytest.fixture(scope="module")
 def actor(tmp_path_factory: pytest.TempPathFactory, model: FaceModel) -> Actor:
-    target = make_target(tmp_path_factory.mktemp("targets") / "drawn", model, FRAMES)
+    target = make_target(tmp_path_factory.mktemp("targets") / "drawn", face(FRAMES, model))
     return make_actor(target, model, TRAINING)
 
 
@@ -123,7 +124,7 @@ def test_the_scores_and_the_sheet_are_written(actor: Actor, report: EvaluateRepo
 def test_a_target_that_lost_its_last_frames_is_said_in_words_on_the_sheet(
     actor: Actor, model: FaceModel, tmp_path: Path
 ) -> None:
-    short = make_target(tmp_path / "short", model, TRAINING)
+    short = make_target(tmp_path / "short", face(TRAINING, model))
     cut = replace(actor, target=short)
     with pytest.raises(TargetError, match=r"frames\.mkv has no frame 8\d") as caught:
         evaluation_sheet(cut, [actor.track.z_exp], TRAINING, 30, tmp_path / "sheet.png")

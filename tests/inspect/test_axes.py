@@ -18,7 +18,7 @@ from pirctl.perform.own import OwnExpressions
 from pirctl.progress import Progress
 from pirctl.settings import Settings
 from tests.inspect.checkpoints import pretend_trained
-from tests.prepare.drawn import make_target
+from tests.targets import face, make_target
 
 
 def cell(sheet: np.ndarray, number: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def cell(sheet: np.ndarray, number: int) -> np.ndarray:
 
 def test_every_axis_has_a_face_of_its_own_drawn_as_a_mesh(tmp_path: Path) -> None:
     model = load_face_model()
-    target = make_target(tmp_path / "anna", model, 12)
+    target = make_target(tmp_path / "anna", face(12, model))
     reports: list[Progress] = []
     report = inspect_axes(target, on_progress=reports.append)
     assert report.picture == target.folder / "inspect" / "axes.png"
@@ -51,7 +51,7 @@ def test_every_axis_has_a_face_of_its_own_drawn_as_a_mesh(tmp_path: Path) -> Non
 
 def test_what_an_axis_can_show_comes_from_the_training_part(tmp_path: Path) -> None:
     model = load_face_model()
-    target = make_target(tmp_path / "anna", model, 30)
+    target = make_target(tmp_path / "anna", face(30, model))
     track = target.track()
     track.z_exp[20:, model.axis("cheekPuff")] = np.linspace(0, 1, 10)  # In the held-out part only.
     target.write_track(track)
@@ -68,12 +68,12 @@ def test_what_an_axis_can_show_comes_from_the_training_part(tmp_path: Path) -> N
 
 
 def test_a_clip_that_is_too_short_to_train_on_is_drawn_whole(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "anna", load_face_model(), 12)
+    target = make_target(tmp_path / "anna", face(12))
     assert training_part(target) == 12
 
 
 def test_another_face_model_is_refused(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "anna", load_face_model(), 12)
+    target = make_target(tmp_path / "anna", face(12))
     target.write_about(replace(target.about, face_model_hash="0123"))
     with pytest.raises(TargetError, match="face model"):
         inspect_axes(target)

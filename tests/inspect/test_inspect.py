@@ -13,14 +13,14 @@ from pirctl.inspect.inspect import inspect
 from pirctl.settings import Settings
 from pirctl.target import Target, Track
 from tests.inspect.checkpoints import pretend_trained
-from tests.perform.actors import make_target
+from tests.targets import make_target, noise
 
 FRAMES = 5
 
 
 def inspectable(folder: Path, *, invalid: tuple[int, ...] = ()) -> Target:
     """A target whose track is of the bundled face model, with frames and labels."""
-    target, model = make_target(folder, FRAMES), load_face_model()
+    target, model = make_target(folder, noise(FRAMES)), load_face_model()
     target.write_about(replace(target.about, face_model_hash=model.version))
     target.parsing_path.write_bytes(target.frames_path.read_bytes())
     rng = np.random.default_rng(0)
@@ -93,7 +93,7 @@ def test_a_track_of_another_face_model_is_refused(tmp_path: Path) -> None:
 
 def test_frames_that_are_missing_are_a_target_error(tmp_path: Path) -> None:
     target = inspectable(tmp_path / "me")
-    short = make_target(tmp_path / "short", 2)
+    short = make_target(tmp_path / "short", noise(2))
     target.frames_path.write_bytes(short.frames_path.read_bytes())
     with pytest.raises(TargetError, match="has no frame"):
         inspect(target)

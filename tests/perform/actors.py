@@ -1,26 +1,25 @@
-"""A small target on disk and an actor with networks simple enough to predict every pixel."""
+"""An actor on a target of noise, with networks simple enough to predict every pixel."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from pirctl.face.model import load_face_model
-from pirctl.media.sound import sound_duration_s, write_sound
-from pirctl.media.video import VideoWriter
+from pirctl.media.sound import sound_duration_s
 from pirctl.perform.actor import Actor
 from pirctl.perform.own import OwnExpressions
 from pirctl.perform.painter import Inpainting, Painter
 from pirctl.settings import MediaSettings, Settings, TrainSettings
-from pirctl.target import Target, TargetAbout, Track
+from pirctl.target import Target, Track
+from tests.targets import AXES, BROW, SIZE
 
-SIZE, AXES, JAW, BROW = 64, 4, 0, 2
+JAW = 0
 NAMES = ("jawOpen", "mouthSmileLeft", "browInnerUp", "eyeBlinkLeft")
 
 
@@ -52,45 +51,6 @@ def square_mask(number: int, z_exp: np.ndarray) -> np.ndarray:
     mask[32:48, left : left + 24] = 1
     mask[31, left : left + 24] = 0.5
     return mask
-
-
-def make_target(folder: Path, frames: int, *, invalid: tuple[int, ...] = ()) -> Target:
-    """Write frames.mkv, audio.wav, track and target.yaml of a noisy picture."""
-    folder.mkdir(parents=True)
-    target = Target(folder)
-    rng = np.random.default_rng(1)
-    base = rng.integers(40, 200, (8, 8, 3)).repeat(SIZE // 8, 0).repeat(SIZE // 8, 1)
-    with VideoWriter(target.frames_path, SIZE, SIZE, Fraction(25), quality="archive") as writer:
-        for number in range(frames):
-            frame = base.astype(np.uint8).copy()
-            frame[:4, :4] = number % 256
-            writer.write(frame)
-    write_sound(target.audio_path, np.zeros(frames * 640, np.float32), 16000)
-    valid = np.ones(frames, bool)
-    valid[list(invalid)] = False
-    z_exp = np.zeros((frames, AXES), np.float32)
-    z_exp[:, BROW] = np.linspace(0, 1, frames)
-    target.write_track(
-        Track(
-            landmarks=rng.uniform(8, 56, (frames, 468, 2)).astype(np.float32),
-            valid=valid,
-            z_id=np.zeros(3, np.float32),
-            z_exp=z_exp,
-            R=np.tile(np.diag([1, -1, -1]).astype(np.float32), (frames, 1, 1)),
-            t=np.tile(np.float32([0, 0, 8]), (frames, 1)),
-            K=np.float32([[128, 0, 32], [0, 128, 32], [0, 0, 1]]),
-            error_px=np.zeros(frames, np.float32),
-        )
-    )
-    target.write_about(
-        TargetAbout(
-            source="gone.mp4", source_sha256="", frame_rate="25", source_width=SIZE,
-            source_height=SIZE, crop_x=0.0, crop_y=0.0, crop_side=float(SIZE), size_px=SIZE,
-            frames=frames, has_audio=True, tracker="file", face_model="generic",
-            face_model_hash="", parser="geometry", preset="tiny",
-        )
-    )  # fmt: skip
-    return target
 
 
 def jaw_curve(path: Path) -> Iterator[np.ndarray]:

@@ -10,12 +10,12 @@ from pirctl.face.model import load_face_model
 from pirctl.perform.own import OwnExpressions
 from pirctl.perform.poses import rest_expression
 from pirctl.target import Target
-from tests.prepare import drawn
+from tests.targets import face, make_target
 
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
-    return drawn.make_target(tmp_path_factory.mktemp("targets") / "anna", load_face_model(), 30)
+    return make_target(tmp_path_factory.mktemp("targets") / "anna", face(30))
 
 
 def lip_distance(z_exp: np.ndarray) -> np.ndarray:

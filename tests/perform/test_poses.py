@@ -10,13 +10,13 @@ import pytest
 from pirctl.perform.footage import Section
 from pirctl.perform.poses import choose_section, drive
 from pirctl.target import Track
-from tests.perform.actors import make_target
+from tests.targets import make_target, noise
 
 
 @pytest.fixture
 def track(tmp_path: Path) -> Track:
     """A head that goes sideways in circles of 17 frames, and forwards all the time but little."""
-    track = make_target(tmp_path / "anna", 60).track()
+    track = make_target(tmp_path / "anna", noise(60)).track()
     angle = 2 * np.pi * np.arange(60) / 17
     track.t[:, 0], track.t[:, 1] = np.cos(angle), np.sin(angle)
     track.t[:, 2] += 1e-3 * np.arange(60)
@@ -57,7 +57,7 @@ def test_the_still_frame_is_the_one_most_like_all_others(track: Track) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 5])
 @pytest.mark.parametrize("pose", ["loop", "still"])
 def test_short_clips_have_a_section_too(pose, frames: int, tmp_path: Path) -> None:
-    section = choose_section(make_target(tmp_path / "short", frames).track(), pose)
+    section = choose_section(make_target(tmp_path / "short", noise(frames)).track(), pose)
     assert 0 <= section.first < section.first + section.length <= frames
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -13,14 +12,13 @@ import torch
 from pirctl.face.camera import FLIP, intrinsics, project, rotation_from_vector, transform
 from pirctl.face.landmarks import LIPS_INNER, LIPS_OUTER
 from pirctl.face.model import FaceModel
-from pirctl.media.sound import read_sound, write_sound
-from pirctl.media.video import VideoWriter
+from pirctl.media.sound import read_sound
 from pirctl.networks.pictures import to_network
 from pirctl.perform.actor import Actor
 from pirctl.perform.own import OwnExpressions
 from pirctl.perform.painter import Inpainting, Painter
 from pirctl.settings import MediaSettings, Settings
-from pirctl.target import Target, TargetAbout, Track
+from pirctl.target import Target, Track
 
 SIZE = 192
 SAMPLES = 640
@@ -74,27 +72,6 @@ class DrawingFace:
 
     def upsample(self, feature_image):
         return feature_image
-
-
-def make_target(folder: Path, model: FaceModel, frames: int) -> Target:
-    """Write a target whose sound says how far the jaw is open."""
-    folder.mkdir(parents=True)
-    target, track = Target(folder), make_track(model, frames)
-    with VideoWriter(target.frames_path, SIZE, SIZE, Fraction(25), quality="archive") as writer:
-        for landmarks in track.landmarks:
-            writer.write(draw(landmarks))
-    loudness = track.z_exp[:, model.axis("jawOpen")]
-    write_sound(target.audio_path, np.repeat(loudness, SAMPLES).astype(np.float32), 16000)
-    target.write_track(track)
-    target.write_about(
-        TargetAbout(
-            source="gone.mp4", source_sha256="", frame_rate="25", source_width=SIZE,
-            source_height=SIZE, crop_x=0.0, crop_y=0.0, crop_side=float(SIZE), size_px=SIZE,
-            frames=frames, has_audio=True, tracker="file", face_model="generic",
-            face_model_hash=model.version, parser="geometry", preset="tiny",
-        )
-    )  # fmt: skip
-    return target
 
 
 def make_actor(target: Target, model: FaceModel, training_frames: int) -> Actor:

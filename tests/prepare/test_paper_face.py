@@ -28,7 +28,8 @@ from pirctl.target.checkpoint import check_belongs, load_about
 from pirctl.training import run as train
 from tests.face.basel import basel_like
 from tests.prepare.test_preprocess import FRAMES, make_clip, run
-from tests.training.clip import make_target, tiny_settings
+from tests.targets import disc, make_target
+from tests.training.clip import tiny_settings
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def as_paper(target: Target, paper: FaceModel) -> None:
 
 
 def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper: FaceModel) -> None:
-    target = make_target(tmp_path / "me")
+    target = make_target(tmp_path / "me", disc())
     as_paper(target, paper)
     settings = one_step()
     for stage in STAGES:
@@ -175,7 +176,7 @@ def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper:
 
 
 def test_inspect_draws_the_tracked_mesh_on_a_dense_model(tmp_path: Path, paper: FaceModel) -> None:
-    target = make_target(tmp_path / "me")
+    target = make_target(tmp_path / "me", disc())
     as_paper(target, paper)
     report = inspect(target)
     assert report.pictures[0].name == "landmarks.png"
@@ -210,7 +211,7 @@ def test_the_mouth_is_read_in_the_same_place_on_a_dense_model(mapped: bool) -> N
 def test_a_model_imported_anew_with_other_content_is_another_one(
     tmp_path: Path, paper: FaceModel
 ) -> None:
-    target = make_target(tmp_path / "me")
+    target = make_target(tmp_path / "me", disc())
     as_paper(target, paper)
     train("face", target, one_step())
     about = load_about(target.stage_folder("face") / "checkpoint")

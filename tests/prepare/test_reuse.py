@@ -14,7 +14,7 @@ from pirctl.prepare import reuse
 from pirctl.prepare.reuse import PointSource, Previous, Source, part_digests
 from pirctl.settings import FitSettings, MediaSettings, Settings
 from pirctl.target import Target
-from tests.training.clip import make_target
+from tests.targets import disc, make_target
 
 PARTS = {"track": "a", "frames": "b", "parsing": "c", "fit": "d"}
 
@@ -71,7 +71,7 @@ def test_a_target_without_sound_has_no_part_for_it() -> None:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
-    made = make_target(tmp_path / "bob", 10)
+    made = make_target(tmp_path / "bob", disc(10))
     made.write_about(replace(made.about, inputs=dict(PARTS)))
     return made
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pirctl.target import Target
-from tests.training.clip import make_target
+from tests.targets import disc, make_target
 
 
 @pytest.fixture(scope="session")
 def _untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_target(tmp_path_factory.mktemp("targets") / "bob").folder
+    return make_target(tmp_path_factory.mktemp("targets") / "bob", disc()).folder
 
 
 @pytest.fixture

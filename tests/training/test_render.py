@@ -12,7 +12,8 @@ from pirctl.settings import Settings
 from pirctl.target import Target
 from pirctl.training.footage import Footage, read_footage
 from pirctl.training.render import RenderTrainer, mask_windows
-from tests.training.clip import SIZE, tiny_settings
+from tests.targets import SIZE
+from tests.training.clip import tiny_settings
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,8 @@ from pirctl.target import Target
 from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import run
 from pirctl.training.audio import AudioTrainer, Speech, read_speech
-from tests.training.clip import make_target, tiny_settings
+from tests.targets import disc, make_target
+from tests.training.clip import tiny_settings
 
 CPU = torch.device("cpu")
 FRAMES = 100
@@ -25,7 +26,7 @@ FRAMES = 100
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
     """Silence and a still mouth, but for a burst of sound and an open mouth in frames 60 to 69."""
-    target = make_target(tmp_path_factory.mktemp("speeds") / "bob", frames=FRAMES)
+    target = make_target(tmp_path_factory.mktemp("speeds") / "bob", disc(FRAMES))
     sound = np.zeros(FRAMES * 640, np.float32)
     time = np.arange(10 * 640) / 16000
     sound[60 * 640 : 70 * 640] = 0.3 * np.sin(2 * np.pi * 440 * time)
@@ -106,7 +107,7 @@ def test_training_at_speeds_is_another_training_and_repeats_itself(
 
 
 def test_trust_is_measured_at_speeds_too(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "bob", frames=130)
+    target = make_target(tmp_path / "bob", disc(130))
     run("audio", target, with_speeds(0.1, trust_below_s=60))
     about = load_about(target.stage_folder("audio") / "checkpoint")
     assert about.finished

@@ -22,7 +22,8 @@ from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import run
 from pirctl.training.face import FaceTrainer
 from pirctl.training.memory import smaller_steps
-from tests.training.clip import HOLDOUT_FRAMES, make_target, tiny_settings
+from tests.targets import disc, make_target
+from tests.training.clip import HOLDOUT_FRAMES, tiny_settings
 
 
 def _with_epochs(settings: Settings, stage: str, epochs: int) -> Settings:
@@ -32,7 +33,7 @@ def _with_epochs(settings: Settings, stage: str, epochs: int) -> Settings:
 
 @pytest.fixture(scope="module")
 def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = make_target(tmp_path_factory.mktemp("trained") / "bob")
+    target = make_target(tmp_path_factory.mktemp("trained") / "bob", disc())
     run("all", target, tiny_settings())
     return target.folder
 
@@ -68,14 +69,14 @@ def test_every_stage_loads_ready_for_use(trained: Target) -> None:
 
 def test_the_held_out_end_never_enters_training(tmp_path: Path) -> None:
     # Its pictures and its sound are not even there, and its track would poison everything.
-    target = make_target(tmp_path / "bob", missing_frames=HOLDOUT_FRAMES)
+    target = make_target(tmp_path / "bob", disc(missing_frames=HOLDOUT_FRAMES))
     report = run("all", target, tiny_settings())
     assert report.train_frames == 20
     assert all(stage.new_steps and stage.loss == stage.loss for stage in report.stages)
 
 
 def test_the_first_held_out_frame_is_held_out_too(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "bob", missing_frames=HOLDOUT_FRAMES + 1)
+    target = make_target(tmp_path / "bob", disc(missing_frames=HOLDOUT_FRAMES + 1))
     with pytest.raises(TargetError, match="has 19 frames, at least 20"):
         run("face", target, tiny_settings())
 
@@ -161,7 +162,7 @@ def test_render_on_half_a_face_is_refused(target: Target) -> None:
 
 
 def test_audio_without_sound_says_what_is_missing(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "bob", has_audio=False)
+    target = make_target(tmp_path / "bob", disc(has_audio=False))
     for stage in ("audio", "all"):
         with pytest.raises(TargetError, match="has no sound"):
             run(stage, target, tiny_settings())

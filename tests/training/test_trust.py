@@ -18,7 +18,8 @@ from pirctl.target import Target
 from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import run
 from pirctl.training.trust import UNKNOWN_TRUST, trust
-from tests.training.clip import make_target, tiny_settings
+from tests.targets import disc, make_target
+from tests.training.clip import tiny_settings
 
 CPU = torch.device("cpu")
 
@@ -35,7 +36,7 @@ def settings(trust_below_s: float = 60, epochs: int = 3) -> Settings:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
-    return make_target(tmp_path_factory.mktemp("trust") / "bob", frames=130)
+    return make_target(tmp_path_factory.mktemp("trust") / "bob", disc(130))
 
 
 def walk(frames: int = 400, axes: int = 5) -> np.ndarray:
@@ -129,7 +130,7 @@ def test_footage_that_is_not_short_is_not_tried_out(target: Target) -> None:
 
 
 def test_too_little_footage_to_compare_on_is_trusted_a_little(tmp_path: Path) -> None:
-    short = make_target(tmp_path / "bob", frames=60)
+    short = make_target(tmp_path / "bob", disc(60))
     run("audio", short, settings())
     factors = load_about(short.stage_folder("audio") / "checkpoint").trust
     assert set(factors) == {UNKNOWN_TRUST}
