@@ -7,7 +7,7 @@ import torch
 
 from pirctl.media import Crop
 from pirctl.networks.pictures import to_network
-from pirctl.perform.composite import composite, paste_into_shot
+from pirctl.perform.composite import Patch, composite, paste_into_shot
 
 
 def _frames(count: int, size: int) -> torch.Tensor:
@@ -62,3 +62,43 @@ def test_a_crop_that_reaches_outside_the_shot_is_cut() -> None:
     assert (result[10:, :8] == 90).all()
     assert (result[:10] == 0).all()
     assert (result[:, 8:] == 0).all()
+
+
+def _pasted(patch: Patch, box: Crop) -> np.ndarray:
+    """A crop of 90 with a patch, on a black shot of 40 x 60; everything is repainted."""
+    crop = np.full((16, 16, 3), 90, np.uint8)
+    shot = np.zeros((40, 60, 3), np.uint8)
+    return paste_into_shot(shot, crop, np.ones((16, 16), np.float32), box, patch)
+
+
+def test_a_patch_is_shown_pixel_by_pixel_where_it_lies() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    result = _pasted(Patch(picture=picture, x=4, y=7), Crop(x=20, y=5, side=32))
+    np.testing.assert_array_equal(result[12:22, 24:34], picture)
+    result[12:22, 24:34] = 90
+    assert (result[5:37, 20:52] == 90).all()
+    assert (result[:5] == 0).all()
+    assert (result[37:] == 0).all()
+    assert (result[:, :20] == 0).all()
+
+
+def test_a_patch_that_reaches_beyond_the_crop_and_the_shot_is_cut() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    # The crop reaches beyond the shot to the right and below; the patch beyond the crop too.
+    result = _pasted(Patch(picture=picture, x=18, y=20), Crop(x=30, y=15, side=32))
+    np.testing.assert_array_equal(result[35:40, 48:60], picture[:5, :12])
+    # And to the left and above.
+    result = _pasted(Patch(picture=picture, x=4, y=2), Crop(x=-9, y=-6, side=32))
+    np.testing.assert_array_equal(result[:16, :15], picture[4:, 5:])
+    assert (result[16:26, :15] == 90).all()
+
+
+def test_a_patch_is_blended_by_the_mask() -> None:
+    shot = np.full((16, 16, 3), 100, np.uint8)
+    mask = np.zeros((16, 16), np.float32)
+    mask[4:12, 4:8], mask[4:12, 8:12] = 1, 0.5
+    patch = Patch(picture=np.full((16, 16, 3), 200, np.uint8), x=0, y=0)
+    result = paste_into_shot(shot, shot, mask, Crop(x=0, y=0, side=16), patch)
+    assert (result[4:12, 4:8] == 200).all()
+    assert (result[4:12, 8:12] == 150).all()
+    assert (result[mask == 0] == 100).all()

@@ -14,6 +14,7 @@ from pirctl.perform.references import Appearance
 from pirctl.target import Track
 from pirctl.training.footage import Footage
 from pirctl.training.references import APART_FRAMES, ReferenceDraw
+from tests.perform.speaking import speaking_track
 
 SIZE = 32
 CPU = torch.device("cpu")
@@ -27,20 +28,8 @@ def model() -> FaceModel:
 def _drawing(
     model: FaceModel, frames: int, step: int = 1
 ) -> tuple[ReferenceDraw, Appearance, Track]:
-    """Somebody who speaks; every `step`th frame is in the bank, its number being its colour."""
-    z_exp = np.zeros((frames, model.expression_width), np.float32)
-    z_exp[:, model.axis("jawOpen")] = 0.5 - 0.5 * np.cos(np.arange(frames) * 2 * np.pi / 9)
-    z_exp[:, model.axis("mouthPucker")] = np.random.default_rng(0).uniform(0, 0.5, frames)
-    track = Track(
-        landmarks=np.zeros((frames, 468, 2), np.float32),
-        valid=np.ones(frames, bool),
-        z_id=np.zeros(model.identity_width, np.float32),
-        z_exp=z_exp,
-        R=np.tile(FLIP.numpy(), (frames, 1, 1)),
-        t=np.tile(np.float32([0, 0, 6]), (frames, 1)),
-        K=np.float32([[2 * SIZE, 0, SIZE / 2], [0, 2 * SIZE, SIZE / 2], [0, 0, 1]]),
-        error_px=np.zeros(frames, np.float32),
-    )
+    """Every `step`th frame is in the bank, its number being its colour."""
+    track = speaking_track(model, frames, SIZE)
     numbers = np.arange(0, frames, step)
     pictures = np.zeros((len(numbers), 8, 8, 3), np.uint8) + numbers[:, None, None, None]
     bank = Bank(
@@ -51,7 +40,7 @@ def _drawing(
     )
     appearance = Appearance(bank, track, model, CPU)
     z_id, moving, R, t, K = (
-        torch.from_numpy(part) for part in (track.z_id, z_exp, track.R, track.t, track.K)
+        torch.from_numpy(part) for part in (track.z_id, track.z_exp, track.R, track.t, track.K)
     )
     footage = Footage(
         device=CPU,
@@ -133,18 +122,15 @@ def test_the_draw_follows_from_torch_s_seed_alone(model: FaceModel) -> None:
 
 
 def test_a_reference_is_looked_at_where_its_own_face_lies(model: FaceModel) -> None:
-    drawing, appearance, _ = _drawing(model, 60)
+    drawing, appearance, track = _drawing(model, 60)
     drawn = _draw(drawing, torch.tensor([30]))
-    # The bank's pictures begin at (12, 12) of the crop; heads do not move, so the nose stays.
-    nose = appearance.warp.place(*_rest(model)).points[0, 1, :2]
-    x, y = (round(float(at)) for at in nose)
+    # The bank's pictures begin at (12, 12) of the crop, what is wanted at (8, 8).
+    there = drawn.pictures[0, 0, 0, 0, 0].add(1).mul(127.5).round().long()
+    nose = [
+        appearance.warp.place(track.z_exp[[row]], track.R[[row]], track.t[[row]]).points[0, 1, :2]
+        for row in (30, int(there))
+    ]
+    x, y = (round(float(at)) for at in nose[0])
     inside = drawn.source[0, 0, y - 8, x - 8].numpy()
-    np.testing.assert_allclose(inside, [x + 0.5 - 12, y + 0.5 - 12], atol=0.3)
-
-
-def _rest(model: FaceModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return (
-        np.zeros((1, model.expression_width), np.float32),
-        FLIP.numpy()[None],
-        np.float32([[0, 0, 6]]),
-    )
+    expected = nose[1] - 12 + [x + 0.5, y + 0.5] - nose[0]
+    np.testing.assert_allclose(inside, expected, atol=0.1)
