@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from pirctl.face.camera import FLIP
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.networks.blend import References
 from pirctl.perform.bank import Bank

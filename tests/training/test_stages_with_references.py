@@ -25,7 +25,8 @@ from pirctl.settings import MaskSettings, Settings
 from pirctl.target import Target
 from pirctl.target.checkpoint import load_checkpoint, load_resume
 from pirctl.training import run
-from tests.training.clip import HOLDOUT_FRAMES, make_target, tiny_settings
+from tests.targets import disc, make_target
+from tests.training.clip import HOLDOUT_FRAMES, tiny_settings
 
 CPU = torch.device("cpu")
 FRAMES, TRAINED, BANK = 40, 30, 8
@@ -49,7 +50,7 @@ def _settings(epochs: int = 3) -> Settings:
 @pytest.fixture(scope="module")
 def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert FRAMES - HOLDOUT_FRAMES == TRAINED
-    target = make_target(tmp_path_factory.mktemp("trained") / "bob", FRAMES)
+    target = make_target(tmp_path_factory.mktemp("trained") / "bob", disc(FRAMES))
     run("all", target, _settings())
     return target.folder
 
