@@ -143,7 +143,7 @@ class MouthReader:
 
 
 def fit_reader(
-    footage: Iterable[tuple[int, ByteArray]], track: Track, model: FaceModel, *, seed: int = 0
+    footage: Iterable[tuple[int, ByteArray]], track: Track, model: FaceModel
 ) -> MouthReader:
     """Fit a reader to true frames.
 
@@ -151,10 +151,9 @@ def fit_reader(
         footage: frame numbers and frames; those without a usable face are left out.
         track: says where the lips are, and the pose of the head.
         model: the face model of the track.
-        seed: of the shifts, blurs and noise.
     """
     transforms, lips = patch_transforms(track, model), lips_of(track.landmarks)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     patches, points = [], []
     for number, frame in footage:
         if not track.valid[number]:

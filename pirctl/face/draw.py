@@ -31,6 +31,7 @@ BLACK: Colour = (0, 0, 0)
 
 _FRACTION_BITS = 4
 _CAPTION_PX = 22
+_GAP_PX = 4
 
 
 def draw_points(image: Image, points: FloatArray, colour: Colour = GREEN) -> Image:
@@ -76,10 +77,10 @@ def draw_model(image: Image, model: FaceModel, points: FloatArray, colour: Colou
     return draw_mesh(image, model.mesh_points(torch.from_numpy(points)).numpy(), edges, colour)
 
 
-def draw_mask(image: Image, mask: FloatArray, colour: Colour = ORANGE) -> Image:
-    """A mask (H, W) in [0, 1] as a half transparent colour."""
+def draw_mask(image: Image, mask: FloatArray) -> Image:
+    """A mask (H, W) in [0, 1] as a half transparent orange."""
     weight = 0.5 * np.asarray(mask, np.float32)[..., None]
-    drawn: Image = (image * (1 - weight) + np.array(colour) * weight).round().astype(np.uint8)
+    drawn: Image = (image * (1 - weight) + np.array(ORANGE) * weight).round().astype(np.uint8)
     return drawn
 
 
@@ -89,14 +90,14 @@ def draw_label_colours(image: Image, labels: npt.NDArray[np.uint8]) -> Image:
     return np.where((labels > 0)[..., None], blend(image, coloured, 0.5), image)
 
 
-def draw_text(image: Image, text: str, colour: Colour = WHITE) -> Image:
-    """A line of text in the upper left corner, readable on any ground."""
+def draw_text(image: Image, text: str) -> Image:
+    """A line of white text in the upper left corner, readable on any ground."""
     import cv2
 
     drawn = image.copy()
     # The ground is the same text moved about: thicker strokes would be wider letters.
     ground = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
-    for (x, y), ink in [*((move, BLACK) for move in ground), ((0, 0), colour)]:
+    for (x, y), ink in [*((move, BLACK) for move in ground), ((0, 0), WHITE)]:
         cv2.putText(
             drawn, text, (5 + x, 16 + y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA
         )
@@ -126,7 +127,6 @@ def contact_sheet(
     *,
     captions: Sequence[str] = (),
     side_px: int = 256,
-    gap_px: int = 4,
 ) -> Image:
     """Pictures in rows and columns, each fitted into a square, each row with its caption above.
 
@@ -134,7 +134,6 @@ def contact_sheet(
         rows: pictures; rows may differ in length.
         captions: one per row, or none.
         side_px: side of the squares.
-        gap_px: space between them.
 
     Returns:
         One picture.
@@ -144,15 +143,15 @@ def contact_sheet(
     if captions and len(captions) != len(rows):
         raise ValueError(f"captions: expected {len(rows)}, got {len(captions)}")
     columns = max(len(row) for row in rows)
-    width = columns * (side_px + gap_px) - gap_px
+    width = columns * (side_px + _GAP_PX) - _GAP_PX
     strips = []
     for index, row in enumerate(rows):
         if captions:
             caption = np.zeros((_CAPTION_PX, width, 3), np.uint8)
             strips.append(draw_text(caption, captions[index]))
-        strip = np.zeros((side_px + gap_px, width, 3), np.uint8)
+        strip = np.zeros((side_px + _GAP_PX, width, 3), np.uint8)
         for column, image in enumerate(row):
-            left = column * (side_px + gap_px)
+            left = column * (side_px + _GAP_PX)
             strip[:side_px, left : left + side_px] = fit_into_square(image, side_px)
         strips.append(strip)
     return np.concatenate(strips)

@@ -17,7 +17,6 @@ import torch
 
 from pirctl.media.sound import stream_sound
 from pirctl.networks.audio2exp import Audio2Exp
-from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.speech.gate import silence_gate
@@ -65,9 +64,6 @@ def speech_expression(
     stage: SpeechStage,
     z_id: FloatArray,
     rest: FloatArray | None = None,
-    *,
-    axes: Sequence[int] | None = None,
-    on_progress: OnProgress = ignore_progress,
 ) -> Iterator[FloatArray]:
     """What the face does while it says the sound.
 
@@ -76,8 +72,6 @@ def speech_expression(
         stage: the trained audio stage, ready for use (evaluation mode).
         z_id: (I,) the target's identity coefficients.
         rest: (E,) the target's closed mouth, shown where nobody speaks; None: never.
-        axes: the axes that come to rest; None: all of them.
-        on_progress: is told about frames made.
 
     Returns:
         Chunks (t, E), t up to the decoder's window; ceil(samples / samples per frame) rows in all.
@@ -91,46 +85,33 @@ def speech_expression(
     rate_hz = stage.settings.media.sample_rate_hz
     with closing(stream_sound(sound, rate_hz)) as pieces:
         loudness = stage.encoder.measure(pieces)
-    chunks = _predict(sound, stage, z_id, loudness, on_progress)
+    chunks = _predict(sound, stage, z_id, loudness)
     if rest is None:
         return chunks
     with closing(stream_sound(sound, rate_hz)) as pieces:
         voice = hear_voice(pieces, loudness, stage.encoder.frame_samples, rate_hz)
-    return _at_rest(chunks, silence_gate(loudness, voice), rest, axes)
+    return _at_rest(chunks, silence_gate(loudness, voice), rest)
 
 
 def _predict(
-    sound: Path,
-    stage: SpeechStage,
-    z_id: FloatArray,
-    loudness: Loudness,
-    on_progress: OnProgress,
+    sound: Path, stage: SpeechStage, z_id: FloatArray, loudness: Loudness
 ) -> Iterator[FloatArray]:
     encoder, decoder = stage.encoder, stage.decoder
     frames = frames_of_sound(loudness.samples, encoder.frame_samples)
     identity = torch.from_numpy(np.asarray(z_id, np.float32))[None].to(encoder.device())
-    done = 0
     with closing(stream_sound(sound, stage.settings.media.sample_rate_hz)) as pieces:
         features = encoder.stream(pieces, frames, loudness, decoder.window_frames)
         for chunk in decoder.stream(features, identity):
             made: FloatArray = decoder.tempered(chunk[0]).float().cpu().numpy()
-            done += len(made)
-            on_progress(Progress(step="listening", done=done, total=frames))
             yield made
 
 
 def _at_rest(
-    chunks: Iterator[FloatArray],
-    gate: FloatArray,
-    rest: FloatArray,
-    axes: Sequence[int] | None,
+    chunks: Iterator[FloatArray], gate: FloatArray, rest: FloatArray
 ) -> Iterator[FloatArray]:
     """Blend towards `rest` by the gate (T,)."""
-    chosen = slice(None) if axes is None else list(axes)
     start = 0
     for made in chunks:
         share = gate[start : start + len(made), None]
         start += len(made)
-        blended = made.copy()
-        blended[:, chosen] = (1 - share) * made[:, chosen] + share * rest[chosen]
-        yield blended
+        yield (1 - share) * made + share * rest

@@ -170,20 +170,6 @@ def load_render_stage(target: Target, device: torch.device) -> RenderStage:
     return RenderStage(renderer=renderer, settings=settings, about=about, bank=bank)
 
 
-def load_stage(
-    target: Target, stage: str, device: torch.device
-) -> AudioStage | FaceStage | RenderStage:
-    """The trained stage of that name; see the three functions above."""
-    match stage:
-        case "audio":
-            return load_audio_stage(target, device)
-        case "face":
-            return load_face_stage(target, device)
-        case "render":
-            return load_render_stage(target, device)
-    raise ValueError(f"stage {stage!r}, must be one of {', '.join(STAGES)}")
-
-
 def check_trained(target: Target, stages: tuple[str, ...] = STAGES) -> None:
     """Raise unless the stages are trained for this target as it is; reads no weights but hashes.
 

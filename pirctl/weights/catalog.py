@@ -61,23 +61,16 @@ def weights_entry(name: str) -> WeightsEntry:
     )
 
 
-def find_weights(name: str, path: Path | None = None) -> Path:
+def find_weights(name: str) -> Path:
     """The verified file of a third-party model, or the folder of a hub model; never downloads.
 
     Args:
         name: of the entry in models/weights.yaml.
-        path: a file the user named; taken as it is, only its existence is checked.
 
     Raises:
         WeightsMissing: it is not there; the hint says how to get it.
         WeightsCorrupt: its size or hash is not the expected one.
     """
-    if path is not None:
-        if not path.is_file():
-            raise WeightsMissing(
-                f"the model file {path} does not exist", hint=f"pirctl models pull {name}"
-            )
-        return path
     entry = weights_entry(name)
     if entry.obtain == "hub":
         folder = hub_folder(entry)

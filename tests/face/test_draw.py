@@ -42,9 +42,9 @@ def test_a_mesh_is_drawn_along_its_edges() -> None:
 def test_a_mask_colours_what_it_covers() -> None:
     mask = np.zeros((64, 64), np.float32)
     mask[:, 32:] = 1
-    drawn = draw_mask(GREY, mask, (200, 100, 0))
+    drawn = draw_mask(GREY, mask)
     assert drawn[5, 5].tolist() == [100, 100, 100]
-    assert drawn[5, 60].tolist() == [150, 100, 50]
+    assert drawn[5, 60].tolist() == [178, 125, 66]
 
 
 def test_every_label_has_its_own_colour_and_background_none() -> None:
@@ -57,7 +57,7 @@ def test_every_label_has_its_own_colour_and_background_none() -> None:
 
 
 def test_a_sheet_has_the_size_of_its_rows_and_columns() -> None:
-    sheet = contact_sheet([[GREY, GREY], [GREY]], captions=["a", "b"], side_px=32, gap_px=4)
+    sheet = contact_sheet([[GREY, GREY], [GREY]], captions=["a", "b"], side_px=32)
     assert sheet.shape == (2 * (22 + 36), 68, 3)
     assert sheet[22 + 5, 5].tolist() == [100, 100, 100]
     assert sheet[22 + 36 + 22 + 5, 40].tolist() == [0, 0, 0]

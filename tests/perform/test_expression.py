@@ -16,7 +16,6 @@ from pirctl.face.model import ARKIT_NAMES
 from pirctl.media.sound import read_sound, write_sound
 from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.perform.expression import frames_of_sound, mouth_axes, speech_expression
-from pirctl.progress import Progress
 from pirctl.settings import Audio2ExpSettings, Settings, SpeechSettings
 from pirctl.speech import SpeechEncoder, build_encoder
 from tests.speech.sounds import music, sentence
@@ -128,14 +127,6 @@ def test_music_without_a_voice_rests_and_a_voice_over_it_does_not(
     np.testing.assert_array_equal(made[52:98], free[52:98])
 
 
-def test_only_the_named_axes_come_to_rest(tmp_path: Path, stage: Stage) -> None:
-    path = make(tmp_path / "silence.wav", np.zeros(16000, np.float32))
-    made = np.concatenate(list(speech_expression(path, stage, Z_ID, REST, axes=(1, 3))))
-    free = express(path, stage, None)
-    np.testing.assert_allclose(made[:, [1, 3]], np.tile(REST[[1, 3]], (25, 1)), atol=1e-6)
-    np.testing.assert_array_equal(made[:, [0, 2]], free[:, [0, 2]])
-
-
 def test_two_runs_are_identical(tmp_path: Path, stage: Stage) -> None:
     path = make(tmp_path / "speech.wav", babble(3))
     np.testing.assert_array_equal(express(path, stage), express(path, stage))
@@ -150,13 +141,6 @@ def test_a_long_file_in_chunks_equals_the_whole_at_once(tmp_path: Path, stage: S
     chunks = list(speech_expression(path, stage, Z_ID))
     assert max(len(chunk) for chunk in chunks) <= stage.decoder.window_frames
     np.testing.assert_allclose(np.concatenate(chunks), whole, atol=1e-4)
-
-
-def test_progress_counts_every_frame(tmp_path: Path, stage: Stage) -> None:
-    reports: list[Progress] = []
-    path = make(tmp_path / "speech.wav", babble(3))
-    list(speech_expression(path, stage, Z_ID, on_progress=reports.append))
-    assert [(report.done, report.total) for report in reports] == [(30, 75), (60, 75), (75, 75)]
 
 
 def test_a_file_without_samples_is_refused_before_anything_is_made(

@@ -19,7 +19,7 @@ from pirctl.face.model import ARKIT_NAMES, FaceModel, load_face_model, write_fac
 from pirctl.inspect.inspect import inspect
 from pirctl.perform.actor import load_actor
 from pirctl.perform.expression import mouth_axes
-from pirctl.perform.loading import load_stage
+from pirctl.perform.loading import load_audio_stage, load_face_stage, load_render_stage
 from pirctl.perform.painter import Batch
 from pirctl.perform.poses import drive
 from pirctl.settings import STAGES, MaskSettings, Settings
@@ -149,13 +149,16 @@ def as_paper(target: Target, paper: FaceModel) -> None:
     target.write_about(replace(target.about, face_model=paper.name, face_model_hash=paper.version))
 
 
+LOADERS = {"audio": load_audio_stage, "face": load_face_stage, "render": load_render_stage}
+
+
 def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper: FaceModel) -> None:
     target = make_target(tmp_path / "me", disc())
     as_paper(target, paper)
     settings = one_step()
     for stage in STAGES:
         train(stage, target, settings)
-        load_stage(target, stage, torch.device("cpu"))
+        LOADERS[stage](target, torch.device("cpu"))
         about = load_about(target.stage_folder(stage) / "checkpoint")
         assert (about.identity_width, about.expression_width) == (80, 64)
         assert about.face_model_hash == paper.version
@@ -172,7 +175,7 @@ def test_every_stage_trains_on_it_and_belongs_to_it_alone(tmp_path: Path, paper:
             CheckpointError,
             match=f"stage {stage} of me was trained with face model bfm, the target has generic",
         ):
-            load_stage(target, stage, torch.device("cpu"))
+            LOADERS[stage](target, torch.device("cpu"))
 
 
 def test_inspect_draws_the_tracked_mesh_on_a_dense_model(tmp_path: Path, paper: FaceModel) -> None:

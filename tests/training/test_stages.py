@@ -9,11 +9,10 @@ import torch
 
 from pirctl.errors import CheckpointError, PirctlError, SettingsError, TargetError, WeightsMissing
 from pirctl.perform.loading import (
-    AudioStage,
-    FaceStage,
-    RenderStage,
     check_trained,
-    load_stage,
+    load_audio_stage,
+    load_face_stage,
+    load_render_stage,
 )
 from pirctl.progress import Progress
 from pirctl.settings import STAGES, Settings
@@ -55,10 +54,8 @@ def test_training_leaves_what_is_needed_to_use_and_to_judge_it(trained: Target) 
 
 def test_every_stage_loads_ready_for_use(trained: Target) -> None:
     device = torch.device("cpu")
-    audio, face, render = (load_stage(trained, stage, device) for stage in STAGES)
-    assert isinstance(audio, AudioStage)
-    assert isinstance(face, FaceStage)
-    assert isinstance(render, RenderStage)
+    audio, face = load_audio_stage(trained, device), load_face_stage(trained, device)
+    render = load_render_stage(trained, device)
     for network in (audio.encoder, audio.decoder, face.face, render.renderer):
         assert not network.training
         assert not any(weight.requires_grad for weight in network.parameters())
@@ -137,7 +134,7 @@ def test_render_starts_anew_when_the_face_was_trained_again(trained: Target) -> 
 
     run("face", trained, _with_epochs(tiny_settings(), "face", 4))
     with pytest.raises(CheckpointError, match="earlier face stage") as caught:
-        load_stage(trained, "render", torch.device("cpu"))
+        load_render_stage(trained, torch.device("cpu"))
     assert caught.value.hint == "pirctl train --stage render --target bob"
     (report,) = run("render", trained, tiny_settings()).stages
     assert report.new_steps == report.steps

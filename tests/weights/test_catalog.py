@@ -34,13 +34,6 @@ def test_an_unknown_name_names_the_nearest() -> None:
     assert "did you mean bisenet" in str(caught.value.hint)
 
 
-def test_a_file_the_user_names_is_taken_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "own.pth").write_bytes(b"own")
-    assert catalog.find_weights("bisenet", tmp_path / "own.pth") == tmp_path / "own.pth"
-    with pytest.raises(WeightsMissing, match="does not exist"):
-        catalog.find_weights("bisenet", tmp_path / "none.pth")
-
-
 @pytest.mark.parametrize("name", ["../bisenet", "/etc/passwd", "", "bisenet\n", "a/b", "."])
 def test_hostile_names_are_no_model_files_and_no_face_models(name: str) -> None:
     with pytest.raises(WeightsError, match="there is no model file"):

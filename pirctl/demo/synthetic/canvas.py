@@ -12,6 +12,9 @@ _PAINT_SCALE = 2
 # Corners of the face's tile in dm (relative to the point between the eyes) and radians.
 _FACE_TOP, _FACE_HEIGHT, _FACE_TURN, _FACE_AXIS_Z = 0.80, 2.2, 3.6, -0.62
 
+_SOFT_DM = 0.003
+"""How far the edge of a painted hair is blurred."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
@@ -123,7 +126,6 @@ class Canvas:
         colour: tuple[float, float, float],
         thickness_dm: float,
         amount: float,
-        soft_dm: float = 0.003,
     ) -> None:
         """Hairs painted as lines from starts (N, 2) to ends (N, 2), in texels."""
         import cv2
@@ -134,4 +136,4 @@ class Canvas:
             np.round(starts * 16).astype(int), np.round(ends * 16).astype(int), strict=True
         ):
             cv2.line(mask, start.tolist(), end.tolist(), 1.0, thick, cv2.LINE_AA, 4)
-        self.tint(np.minimum(self.blur(mask, soft_dm), 1.0), colour, amount)
+        self.tint(np.minimum(self.blur(mask, _SOFT_DM), 1.0), colour, amount)

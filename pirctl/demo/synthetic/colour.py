@@ -12,8 +12,8 @@ def to_linear(srgb: np.ndarray) -> np.ndarray:
     return result.astype(np.float32)
 
 
-def display_table(entries: int = 4096) -> np.ndarray:
-    """(entries,) uint8 sRGB values of evenly spaced linear values in [0,1]."""
-    linear = np.linspace(0, 1, entries)
+def display_table() -> np.ndarray:
+    """(4096,) uint8 sRGB values of evenly spaced linear values in [0,1]."""
+    linear = np.linspace(0, 1, 4096)
     shown = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.round(shown * 255).astype(np.uint8)

@@ -28,6 +28,7 @@ from pirctl.demo.synthetic.surface import (
 from pirctl.face import landmarks
 
 NECK_LABEL, CLOTH_LABEL, SKIN_LABEL = 14, 16, 1
+_STRANDS = 1400
 LEFT_EYE_LABEL, RIGHT_EYE_LABEL, MOUTH_LABEL = 4, 5, 11
 
 
@@ -61,8 +62,6 @@ def build_head(
     mouth_triangles: np.ndarray,
     layout: Layout,
     rng: np.random.Generator,
-    *,
-    strands: int = 1400,
 ) -> Head:
     """Build the speaker around a neutral face.
 
@@ -72,7 +71,6 @@ def build_head(
         mouth_triangles: (G, 3) closure of the mouth.
         layout: where textures are.
         rng: places the hairs.
-        strands: number of single hairs.
     """
     origin = neutral[list(landmarks.EYE_OUTER_CORNERS)].mean(0)
     assembly = Assembly()
@@ -97,7 +95,7 @@ def build_head(
     add_hair_shell(assembly, origin, layout)
     casts = sum(len(part) for part in assembly.triangles)
     add_lashes(assembly, fine, border, neutral, layout, rng)
-    add_strands(assembly, origin, layout, rng, strands)
+    add_strands(assembly, origin, layout, rng, _STRANDS)
     mesh = assembly.finish()
     hinge = origin[1:] + np.array([-0.32, -0.45])
     return Head(

@@ -279,12 +279,12 @@ def _visible(
     materials: np.ndarray,
     direction: np.ndarray,
     hair: np.ndarray,
-    side: int = 224,
 ) -> np.ndarray:
     """(N,) 1 where nothing lies between a vertex and a far light in `direction`, else 0."""
     across = np.cross([0.0, 1.0, 0.1], direction)
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(direction, across), direction], 1)
+    side = 224
     scale = side / 5.2
     offset = np.array([side / 2, side / 2 + 0.35 * scale, 0.0])
 

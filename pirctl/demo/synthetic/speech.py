@@ -56,6 +56,9 @@ _EVENT_END, _EVENT_PHONEME = 5, 7
 _UTF8 = 1
 _RATE, _RANGE = 1, 4
 
+_LEAD_S = 0.35
+"""Silence before the first word."""
+
 
 class _Id(ctypes.Union):
     _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
@@ -226,21 +229,18 @@ def join(parts: list[Utterance]) -> Utterance:
     return Utterance(samples=samples, rate_hz=parts[0].rate_hz, phonemes=tuple(phonemes))
 
 
-def talk(
-    sentences: tuple[str, ...], seconds: float, rng: np.random.Generator, lead_s: float = 0.35
-) -> Utterance:
+def talk(sentences: tuple[str, ...], seconds: float, rng: np.random.Generator) -> Utterance:
     """Speech of an exact length: sentences with pauses between them, silence at both ends.
 
     Args:
         sentences: said in order, again from the first when they do not last.
         seconds: length of the result; the last sentence is one that fits.
         rng: draws speeds and pauses.
-        lead_s: silence before the first word.
     """
     first = speak(sentences[0])
     rate = first.rate_hz
     total = round(seconds * rate)
-    parts = [silence(min(lead_s, seconds), rate)]
+    parts = [silence(min(_LEAD_S, seconds), rate)]
     count = len(parts[0].samples)
     k = misses = 0
     # A sentence that does not fit makes room for a shorter one, once around.

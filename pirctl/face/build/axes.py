@@ -132,9 +132,11 @@ def designed_axes(mean: Array) -> Array:
     return fields
 
 
-def regress(
-    aligned: Sequence[Array], scores: Sequence[Array], mean: Array, ridge: float = 0.05
-) -> tuple[Array, Array]:
+_RIDGE = 0.05
+"""Strength, in units of the summed variance of a score within a person."""
+
+
+def regress(aligned: Sequence[Array], scores: Sequence[Array], mean: Array) -> tuple[Array, Array]:
     """Rest faces and axes: points = rest(person) + scores * axes, each vertex by itself.
 
     Ridge regression towards `designed_axes`; where an axis has no business (see
@@ -145,7 +147,6 @@ def regress(
         aligned: per person (N, 468, 3) decimetres, without pose.
         scores: per person (N, 52) in [0, 1].
         mean: (468, 3) decimetres.
-        ridge: strength, in units of the summed variance of a score within a person.
 
     Returns:
         rest (2 P, 468, 3): every person, then everyone mirrored; axes (52, 468, 3), exactly
@@ -167,9 +168,9 @@ def regress(
     regions, designed = expression_regions(mean), designed_axes(mean)
     axes = np.zeros_like(right)
     for vertex in range(len(mean)):
-        steep = ridge / np.maximum(regions[:, vertex], 1e-3) ** 2
+        steep = _RIDGE / np.maximum(regions[:, vertex], 1e-3) ** 2
         # Inside its own field a designed axis is only a prior, not steeper than elsewhere.
-        steep = np.where(np.abs(designed[:, vertex]).max(-1) > 1e-3, ridge, steep)
+        steep = np.where(np.abs(designed[:, vertex]).max(-1) > 1e-3, _RIDGE, steep)
         goal = right[:, vertex] + steep[:, None] * designed[:, vertex]
         axes[:, vertex] = np.linalg.solve(normal + np.diag(steep), goal)
     axes = (axes + mesh.mirror_points(axes[list(MIRROR_NAMES)])) / 2

@@ -130,15 +130,14 @@ def _shares(person: Person, model: FaceModel) -> tuple[float, float]:
     )
 
 
-def draw_axes(path: Path, model: FaceModel, side_px: int = 170, columns: int = 9) -> None:
+def draw_axes(path: Path, model: FaceModel) -> None:
     """Draw the mean face at rest and under each expression axis at full strength, as one picture.
 
     Args:
         path: a PNG file.
         model: with named axes.
-        side_px: side of one face.
-        columns: faces per row.
     """
+    side_px, columns = 170, 9
     K = intrinsics(5.4 * side_px, side_px)
     # Far enough that the whole face fits, with room for a dropped jaw, in dm.
     t = torch.tensor([0.0, -0.05, 11.0])
