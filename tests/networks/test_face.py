@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,6 +17,17 @@ def test_face_returns_the_feature_image_and_the_picture() -> None:
     assert feature_image.shape == (2, 8, 16, 16)
     assert image.shape == (2, 3, SIZE_PX, SIZE_PX)
     assert feature_image.dtype == image.dtype == torch.float32
+
+
+def test_the_picture_may_be_smaller_than_the_crop_and_costs_less() -> None:
+    small = FaceNetwork(replace(FACE, picture_size=SIZE_PX // 2), 6, 5, SIZE_PX)
+    feature_image, image = small(*make_inputs(2))
+    assert feature_image.shape == (2, 8, 16, 16)
+    assert image.shape == (2, 3, SIZE_PX // 2, SIZE_PX // 2)
+    weights = [sum(w.numel() for w in one.upsampler.parameters()) for one in (small, make_face())]
+    assert weights[0] < weights[1]
+    with pytest.raises(ValueError, match=r"face\.feature_size is 16"):
+        FaceNetwork(replace(FACE, picture_size=24), 6, 5, SIZE_PX)
 
 
 def test_face_overfits_a_batch_and_its_picture_passes_through_the_feature_image() -> None:

@@ -41,19 +41,22 @@ class PlainFace:
 
 @dataclass(frozen=True)
 class TrustsTheFirst:
-    """A blender that shows the reference with the largest weight as it is."""
+    """A blender that shows the heaviest reference, shifted, and lit from the right."""
 
     count: int = 2
-    cell_px: int = CELL
+    shift: tuple[float, float] = (0.0, 0.0)
+    light: float = 0.0
 
     def __call__(self, masked, mask, feature, references: References) -> Decisions:
         batch, side = len(masked), masked.shape[-1]
         trust = torch.full((batch, self.count + 1, side, side), -40.0)
         trust[:, :-1] += 80 * references.weight[..., None, None]
+        flow = torch.tensor(self.shift)[:, None, None].expand(batch, self.count, 2, 3, 3)
+        light = torch.linspace(-self.light, self.light, 3)
         return Decisions(
             trust=trust,
-            flow=torch.zeros(batch, self.count, 2, side // CELL, side // CELL),
-            light=torch.zeros(batch, self.count, 3, side // CELL, side // CELL),
+            flow=flow,
+            light=light.expand(batch, self.count, 3, 3, 3),
             new=torch.zeros(batch, 3, side, side),
         )
 
@@ -194,23 +197,28 @@ def _grey(picture: np.ndarray) -> np.ndarray:
     return grey
 
 
-@pytest.mark.parametrize("side", [4 * SIZE, 250], ids=["4 times", "3.9 times"])
-def test_in_a_large_shot_the_painted_part_is_as_sharp_as_the_source(
-    track: Track, model: FaceModel, side: int
-) -> None:
-    scale, number = side / SIZE, 20
-    source = _textured(side, 0)
-    # The frame to be painted is in the bank too: what is shown is known to the pixel.
+def _large(side: int, source: np.ndarray, number: int) -> Bank:
+    """A bank at the resolution of a source of that side: another frame, and the one given."""
+    scale = side / SIZE
     left = np.floor(np.float32([12, 20]) * scale).astype(int)
     full = int(np.ceil(40 * scale))
-    numbers = np.array([3, number])
     square = (slice(left[1], left[1] + full), slice(left[0], left[0] + full))
-    bank = Bank(
-        numbers=numbers,
+    return Bank(
+        numbers=np.array([3, number]),
         pictures=np.stack([_textured(side, 1)[square], source[square]]),
         corners=np.tile((left / scale).astype(np.float32), (2, 1)),
         scale=scale,
     )
+
+
+@pytest.mark.parametrize("side", [4 * SIZE, 250], ids=["4 times", "3.9 times"])
+def test_in_a_large_shot_the_painted_part_is_as_sharp_as_the_source(
+    track: Track, model: FaceModel, side: int
+) -> None:
+    number = 20
+    source = _textured(side, 0)
+    # The frame to be painted is in the bank too: what is shown is known to the pixel.
+    bank = _large(side, source, number)
     painter = _painter(track, model, bank, TrustsTheFirst())
     crop = cv2.resize(source, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     batch = Batch(numbers=[number], frames=crop[None], z_exp=track.z_exp[[number]])
@@ -236,3 +244,28 @@ def test_in_a_large_shot_the_painted_part_is_as_sharp_as_the_source(
     outside = np.ones(shot.shape[:2], bool)
     outside[place] = False
     assert (pasted[outside] == 60).all()
+
+
+@pytest.mark.parametrize("side", [4 * SIZE, 250], ids=["4 times", "3.9 times"])
+def test_the_patch_is_the_painted_picture_with_more_pixels(
+    track: Track, model: FaceModel, side: int
+) -> None:
+    number, scale = 20, side / SIZE
+    smooth = cv2.GaussianBlur(_textured(side, 0), (0, 0), 8).astype(int)
+    smooth = (150 + 3 * (smooth - smooth.mean((0, 1)))).clip(0, 255).astype(np.uint8)
+    bank = _large(side, smooth, number)
+    painter = _painter(track, model, bank, TrustsTheFirst(shift=(2.0, -1.5), light=0.3))
+    crop = cv2.resize(smooth, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    batch = Batch(numbers=[number], frames=crop[None], z_exp=track.z_exp[[number]])
+    painted = painter.paint(batch)
+    (patch,) = painted.patches
+    shown = np.zeros((side, side, 3), np.uint8)
+    full = len(patch.picture)
+    shown[patch.y : patch.y + full, patch.x : patch.x + full] = patch.picture
+    shrunk = cv2.resize(shown, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    inside = cv2.erode(painted.masks[0], np.ones((5, 5))) == 1
+    apart = np.abs(shrunk.astype(int) - painted.frames[0])[inside].mean()
+    moved = np.abs(painted.frames[0].astype(int) - crop)[inside].mean()
+    assert apart < 1
+    assert moved > 8
+    assert full == np.ceil(painter.brush.windows.side_px * scale)

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
+from pirctl.networks.blend import Decisions, References
 from pirctl.training.losses import (
     Adversarial,
     feature_matching,
     mouth_weight,
+    needless_pixels,
     photometric,
 )
 
@@ -23,6 +25,25 @@ def test_the_photometric_error_counts_only_where_there_is_weight() -> None:
 def test_the_mouth_counts_as_often_as_asked() -> None:
     mouth = torch.tensor([[[[0.0, 1.0]]]])
     assert mouth_weight(mouth, 4.0).flatten().tolist() == [1.0, 4.0]
+
+
+def test_new_pixels_are_needless_where_a_reference_that_is_shown_knows_better() -> None:
+    # In a row: nothing is new; new; new beyond the mask; new between the lips; new, and unknown.
+    new = torch.tensor([0.0, 1, 1, 1, 1])
+    trust = torch.stack([1 - new, torch.zeros(5), new]).clamp(1e-9).log()[None, :, None]
+    decisions = Decisions(trust=trust, flow=trust, light=trust, new=trust)
+    confidence = torch.ones(1, 2, 1, 5)
+    confidence[:, 0, :, 4] = 0
+    references = References(
+        pictures=trust,
+        source=trust,
+        confidence=confidence,
+        weight=torch.tensor([[1.0, 0.0]]),  # The other is not shown, whatever it knows.
+        mouth=torch.tensor([0.0, 0, 0, 1, 0])[None, None],
+    )
+    mask = torch.tensor([1.0, 1, 0, 1, 1])[None, None, None]
+    assert float(needless_pixels(decisions, references, mask)) == pytest.approx(1 / 4)
+    assert float(needless_pixels(decisions, references, 0 * mask)) == 0
 
 
 def test_feature_matching_leaves_out_logits_and_sums_means_of_layers() -> None:

@@ -42,6 +42,7 @@ def _settings(epochs: int = 3) -> Settings:
     return replace(
         settings,
         mask=MaskSettings(region="mouth"),
+        face=replace(settings.face, picture_size=32),
         renderer=replace(settings.renderer, references=2, bank_frames=BANK),
         train=replace(settings.train, render=replace(settings.train.render, epochs=epochs)),
     )
