@@ -219,7 +219,7 @@ def _triangles(model: FaceModel) -> npt.NDArray[np.int32]:
     for inner, outer in pairwise(ring_of):
         for i in range(len(_OVAL)):
             j = (i + 1) % len(_OVAL)
-            skirt += [(inner[i], outer[i], inner[j]), (inner[j], outer[i], outer[j])]
+            skirt += [(inner[i], inner[j], outer[i]), (inner[j], outer[j], outer[i])]
     strip_first = MESH_POINTS + len(RINGS) * len(_OVAL)
     place = {point: strip_first + i for i, point in enumerate(_INNER)}
     strip = [[place[point] for point in triangle] for triangle in ring_closure(_INNER)]
