@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read once, when the hub's client is imported: no test shall find a network by the order of tests.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Also for fixtures of a module or the session, which run before any test's own isolation.
+_HOME = tempfile.TemporaryDirectory(prefix="pirctl-tests-")
+os.environ["PIRCTL_HOME"] = _HOME.name
+os.environ["PIRCTL_OFFLINE"] = "1"
+os.environ.pop("PIRCTL_WORKSPACE", None)
+os.environ.pop("PIRCTL_MIRROR", None)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -39,10 +46,8 @@ def _repeatable() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep tests away from the user's cache, workspace and network."""
+    """A cache of its own for every test; the user's is out of sight for all of them already."""
     monkeypatch.setenv("PIRCTL_HOME", str(tmp_path_factory.mktemp("home")))
-    monkeypatch.delenv("PIRCTL_WORKSPACE", raising=False)
-    monkeypatch.setenv("PIRCTL_OFFLINE", "1")
 
 
 @pytest.fixture
