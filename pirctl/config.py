@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -127,6 +127,22 @@ def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
         _apply(override, mapping, problems)
     source = path.name if not overrides else f"{path.name} with --set"
     return _settings(mapping, source, problems)
+
+
+def at_size(settings: Settings, size_px: int) -> Settings:
+    """The settings for a target whose crop kept a smaller resolution than `media.size_px`.
+
+    A texel of I_F stays as many pixels wide in the renderer.
+    """
+    media, renderer = settings.media, settings.renderer
+    if media.enlarge or size_px >= media.size_px:
+        return settings
+    cell = media.size_px // renderer.feature_size
+    return replace(
+        settings,
+        media=replace(media, size_px=size_px),
+        renderer=replace(renderer, feature_size=size_px // cell),
+    )
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Settings:

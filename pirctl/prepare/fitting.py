@@ -39,7 +39,7 @@ def mesh_points(work: Work, cropped: FloatArray, valid: npt.NDArray[np.bool_]) -
         return dense_landmarks(
             cropped,
             valid,
-            settings.media.size_px,
+            work.size_px,
             settings.fit,
             work.report,
             principal_px=_principal(work),
@@ -50,7 +50,7 @@ def _principal(work: Work) -> tuple[float, float]:
     """Where the source's camera axis meets the crop, pixels: the middle of the source picture."""
     info = work.source.info
     middle = np.array([info.width / 2, info.height / 2], np.float32)
-    x, y = crop_from_source(middle, work.crop.rounded(), work.settings.media.size_px)
+    x, y = crop_from_source(middle, work.crop.rounded(), work.size_px)
     return float(x), float(y)
 
 
@@ -82,7 +82,7 @@ def fit_track(
                 cropped,
                 valid,
                 work.model,
-                settings.media.size_px,
+                work.size_px,
                 settings.fit,
                 work.report,
                 principal_px=_principal(work),

@@ -50,10 +50,9 @@ def make_parts(
     with_audio: bool,
 ) -> tuple[int, Track]:
     """Write every part but `target.yaml` into the new folder; `points` gives or finds the face."""
-    size_px = work.settings.media.size_px
     tracked = _landmarks(work, points)
     work.crops.append(_crop(work, tracked))
-    cropped = crop_from_source(tracked.points, work.crop.rounded(), size_px)
+    cropped = crop_from_source(tracked.points, work.crop.rounded(), work.size_px)
     mesh = mesh_points(work, cropped, tracked.valid)
     with work.watch.part("frames and parsing"):
         frames = _write_pictures(work, made, mesh, labeller)
@@ -74,7 +73,7 @@ def fit_source(work: Work, points: Landmarks | FaceDetector) -> Track:
         frames = expected_frames(work.source.info, work.rate) or len(tracked.valid)
         tracked = replace(tracked, points=tracked.points[:frames], valid=tracked.valid[:frames])
     work.crops.append(_crop(work, tracked))
-    cropped = crop_from_source(tracked.points, work.crop.rounded(), work.settings.media.size_px)
+    cropped = crop_from_source(tracked.points, work.crop.rounded(), work.size_px)
     return fit_track(work, cropped, mesh_points(work, cropped, tracked.valid), tracked.valid)
 
 
@@ -146,7 +145,7 @@ def exactly_rows(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
 
 def _write_pictures(work: Work, made: Target, mesh: FloatArray, labeller: Parser) -> int:
     """Write `frames.mkv` and `parsing.mkv`, or take over what holds; returns the frames."""
-    old, size_px = work.previous, work.settings.media.size_px
+    old, size_px = work.previous, work.size_px
     if old.has("frames") and old.has("parsing") and old.about is not None:
         link(old.target.frames_path, made.frames_path)
         link(old.target.parsing_path, made.parsing_path)

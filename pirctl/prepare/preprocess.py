@@ -250,7 +250,7 @@ def _about(
         crop_x=float(work.crop.x),
         crop_y=float(work.crop.y),
         crop_side=float(work.crop.side),
-        size_px=work.settings.media.size_px,
+        size_px=work.size_px,
         frames=frames,
         has_audio=False,
         tracker=tracker,

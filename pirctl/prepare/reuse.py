@@ -130,7 +130,8 @@ def part_digests(
     number = source.info.video_stream
     stream = [number] if number not in source.info.moving_streams[:1] else []
     track = _digest(source.sha256, seen.name, points, media.frame_rate, *stream)
-    frames = _digest(track, media.size_px, media.crop_margin)
+    size = [media.size_px] if media.enlarge else [media.size_px, "not enlarged"]
+    frames = _digest(track, *size, media.crop_margin)
     parts = {
         "track": track,
         "frames": frames,

@@ -46,6 +46,11 @@ class Work:
         """The square, once it is chosen."""
         return self.crops[-1]
 
+    @property
+    def size_px(self) -> int:
+        """Side of the crop as stored, once it is chosen."""
+        return self.settings.media.size_of(self.crop.rounded().side)
+
     def source_frames(self, **options: Any) -> Iterator[npt.NDArray[np.uint8]]:
         """Frames of the source at the target's rate, as `read_frames` gives them.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from pirctl.settings.check import at_least
+
+_SIZE_STEP_PX, _LEAST_SIZE_PX = 32, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +21,9 @@ class MediaSettings:
     """Sample rate of the networks' sound, mono."""
     size_px: int = 512
     """Side of the square crop around the face, in pixels."""
+    enlarge: bool = True
+    """Whether a crop that has fewer pixels in the source is enlarged to `size_px`; otherwise it
+    keeps about its own resolution, in steps of 32 pixels, at least 256: less to compute."""
     crop_margin: float = 2.1
     """Side of the crop as a multiple of the face's height (brow to chin) over the clip."""
 
@@ -26,6 +32,11 @@ class MediaSettings:
         at_least(self, 8000, "sample_rate_hz")
         if self.size_px < 64 or self.size_px % 16:
             raise ValueError(f"size_px is {self.size_px}, it must be a multiple of 16, 64 or more")
+
+    def size_of(self, crop_side: float) -> int:
+        """Side in pixels at which a crop is stored that has `crop_side` pixels in the source."""
+        own = math.ceil(crop_side / _SIZE_STEP_PX) * _SIZE_STEP_PX
+        return self.size_px if self.enlarge else min(self.size_px, max(own, _LEAST_SIZE_PX))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,10 +57,8 @@ def needless_pixels(decisions: Decisions, references: References, mask: Tensor) 
 
 
 def shrink(images: Tensor, size: int) -> Tensor:
-    """Images (B, C, H, H) at side `size`, a divisor of H, by averaging."""
-    if images.shape[-1] == size:
-        return images
-    return functional.avg_pool2d(images, images.shape[-1] // size)
+    """Images (B, C, H, H) at side `size`, at most H, by averaging."""
+    return images if images.shape[-1] == size else functional.adaptive_avg_pool2d(images, size)
 
 
 def feature_matching(fake: Sequence[Sequence[Tensor]], real: Sequence[Sequence[Tensor]]) -> Tensor:

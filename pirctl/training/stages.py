@@ -131,6 +131,7 @@ def _prepare(
 ) -> Job:
     """Everything that can be found wrong without reading a frame."""
     about = target.about
+    settings = config.at_size(settings, about.size_px)
     if about.size_px != settings.media.size_px:
         raise SettingsError(
             f"{target.name} was preprocessed at {about.size_px} px with preset {about.preset}, "
