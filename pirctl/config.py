@@ -22,7 +22,7 @@ from pirctl.settings import DEFAULT_PRESET, Settings
 from pirctl.settings.strict import build, read_yaml, shown, told
 
 _GPU_PRESET, _GPU_GB = "paper", 16
-_CPU_PRESET = "tiny"
+_CPU_PRESET = "laptop"
 
 
 @cache

@@ -62,8 +62,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.mark.parametrize(
     ("size", "preset", "why"),
     [
-        (0, "tiny", "no CUDA GPU, paper is for one of 16 GB or more"),
-        (8.2e9, "tiny", "Card has 8 GB, paper needs 16 GB"),
+        (0, "laptop", "no CUDA GPU, paper is for one of 16 GB or more"),
+        (8.2e9, "laptop", "Card has 8 GB, paper needs 16 GB"),
         (15.6e9, "paper", "Card has 16 GB"),  # What a card sold as 16 GB reports.
         (85e9, "paper", "Card has 85 GB"),
     ],
@@ -82,7 +82,7 @@ def test_auto_is_the_targets_preset_where_there_is_one_and_a_named_one_wins(
     card(85e9)
     assert config.choose_preset(remembered="fast") == ("fast", "")
     assert config.choose_preset("own.yaml", remembered="fast") == ("own.yaml", "")
-    assert config.choose_preset(device="cpu")[0] == "tiny"
+    assert config.choose_preset(device="cpu")[0] == "laptop"
     with pytest.raises(SettingsError, match="cuda:7"):
         config.choose_preset(device="cuda:7")
 
@@ -97,7 +97,7 @@ def test_a_gpu_that_does_not_answer_is_no_error(
 
     card(85e9)
     monkeypatch.setattr(torch.cuda, "get_device_properties", refuse)
-    assert config.choose_preset() == ("tiny", "the CUDA GPU does not answer")
+    assert config.choose_preset() == ("laptop", "the CUDA GPU does not answer")
 
 
 def test_overrides_win_over_the_preset_and_later_over_earlier() -> None:

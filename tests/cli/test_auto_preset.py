@@ -44,9 +44,9 @@ def test_preprocess_says_what_it_chose_and_the_target_remembers_it(
 ) -> None:
     outcome = pirctl("preprocess", *clip)
     assert outcome.status == 0
-    assert outcome.err.count("preset tiny: no CUDA GPU") == 1
+    assert outcome.err.count("preset laptop: no CUDA GPU") == 1
     about = Target(Path("targets/me")).about
-    assert (about.preset, about.size_px) == ("tiny", 256)
+    assert (about.preset, about.size_px) == ("laptop", 512)
 
 
 def test_a_second_run_keeps_the_preset_of_the_target(
@@ -57,7 +57,7 @@ def test_a_second_run_keeps_the_preset_of_the_target(
     outcome = pirctl("preprocess", *clip, *size)
     assert outcome.status == 0
     assert "up to date" in outcome.err
-    assert "preset tiny" not in outcome.err
+    assert "preset laptop" not in outcome.err
     assert Target(Path("targets/me")).about.preset == "fast"
 
 

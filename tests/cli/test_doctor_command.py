@@ -68,7 +68,7 @@ def test_what_comes_by_itself_is_no_lack(
 def test_a_complete_machine_is_ready(pirctl: Command, complete: None) -> None:
     outcome = pirctl("doctor")
     assert outcome.status == 0
-    assert re.fullmatch(r"preset (tiny|paper): .*\n", outcome.err), "what was chosen, and why"
+    assert re.fullmatch(r"preset (laptop|paper): .*\n", outcome.err), "what was chosen, and why"
     assert outcome.out.count("\nready ") == len(preset_names())
     assert "missing" not in outcome.out
 
