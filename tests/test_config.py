@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -252,3 +252,19 @@ def test_every_setting_explains_itself() -> None:
         for field in fields(kind):
             after = source.split(f"    {field.name}: ", 1)[1].split("\n    def ")[0]
             assert '"""' in after.split(": ")[0] + after[:400], f"{kind}.{field.name}"
+
+
+def test_a_face_that_is_smaller_in_the_source_is_not_enlarged_where_asked() -> None:
+    kept = replace(config.load("laptop").media, size_px=512, enlarge=False)
+    assert [kept.size_of(side) for side in (90, 257, 380, 512, 1400)] == [256, 288, 384, 512, 512]
+    assert replace(kept, enlarge=True).size_of(380) == 512
+
+
+def test_settings_fit_a_target_that_kept_its_own_resolution() -> None:
+    laptop = config.load("laptop")
+    cell = laptop.media.size_px // laptop.renderer.feature_size
+    fitted = config.at_size(laptop, 384)
+    assert (fitted.media.size_px, fitted.renderer.feature_size) == (384, 384 // cell)
+    assert config.at_size(laptop, 512) == laptop
+    # A preset that enlarges has one size; another one is a mistake that training names.
+    assert config.at_size(config.load("tiny"), 128) == config.load("tiny")

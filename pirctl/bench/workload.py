@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pirctl.face.camera import FLIP, intrinsics
 from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.blend import Blender, References, assemble
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import Precision, prepare_inference
 from pirctl.networks.renderer import Renderer
@@ -29,17 +32,25 @@ class PictureNetworks:
     ) -> None:
         size = settings.media.size_px
         face = FaceNetwork(settings.face, IDENTITY_WIDTH, EXPRESSION_WIDTH, size)
-        renderer = Renderer(settings.renderer, settings.face.feature_channels, size)
+        chosen, channels = settings.renderer, settings.face.feature_channels
+        renderer: Renderer | Blender
+        if chosen.references:
+            renderer = Blender(chosen, channels, size)
+            # A mouth takes about half of the crop, and only that goes through the networks.
+            window = size // 2
+        else:
+            renderer, window = Renderer(chosen, channels, size), size
         self.face = prepare_inference(face, device, precision)
         self.renderer = prepare_inference(renderer, device, precision)
-        self.size = settings.renderer.feature_size
+        self.size = window // renderer.cell_px
         self.z_id = torch.zeros(batch, IDENTITY_WIDTH, device=device)
         self.z_exp = torch.rand(batch, EXPRESSION_WIDTH, device=device)
         # A frontal face 12 dm away, as large as the crop.
         self.R = FLIP.to(device).expand(batch, 3, 3)
         self.t = torch.tensor([0.0, 0.0, 12.0], device=device).expand(batch, 3)
         self.K = intrinsics(3.6 * size, size).to(device)
-        self.masked = torch.rand(batch, 3, size, size, device=device) * 2 - 1
+        self.masked = torch.rand(batch, 3, window, window, device=device) * 2 - 1
+        self.references = _references(batch, chosen.references, window, device)
         self.planes = self.make_planes()
         self.feature = self.make_feature()
 
@@ -61,12 +72,29 @@ class PictureNetworks:
 
     def make_frame(self, feature: Tensor | None = None) -> Tensor:
         """I_F, that of the start if None, and the masked frame to the frame."""
-        frame: Tensor = self.renderer(self.masked, self.feature if feature is None else feature)
-        return frame
+        feature = self.feature if feature is None else feature
+        if isinstance(self.renderer, Renderer):
+            return cast(Tensor, self.renderer(self.masked, feature))
+        shown = self.references
+        decisions = self.renderer(self.masked, shown.mouth[:, None], feature, shown)
+        return assemble(decisions, shown, "bicubic")
 
     def make_all(self) -> Tensor:
         """All three in one go."""
         return self.make_frame(self.make_feature(self.make_planes()))
+
+
+def _references(batch: int, count: int, side: int, device: torch.device) -> References:
+    """Random pictures, each looked at where it is."""
+    places = torch.arange(side, device=device) + 0.5
+    source = torch.stack(torch.meshgrid(places, places, indexing="xy"), dim=-1)
+    return References(
+        pictures=torch.rand(batch, count, 3, side, side, device=device) * 2 - 1,
+        source=source.expand(batch, count, side, side, 2),
+        confidence=torch.rand(batch, count, side, side, device=device),
+        weight=torch.rand(batch, count, device=device),
+        mouth=torch.rand(batch, side, side, device=device),
+    )
 
 
 class Ceiling:

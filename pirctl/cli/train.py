@@ -55,13 +55,14 @@ def train(
 
     found = options.chosen_target(target, target_option, workspace)
     about = found.about
-    # With the preset it was preprocessed with goes the size it was preprocessed at.
-    changes = [f"media.size_px={about.size_px}"] if preset == DEFAULT_PRESET else []
-    changes += overrides or ()
+    changes = list(overrides or ())
     if holdout is not None:
         changes.append(f"train.holdout_s={holdout:g}")
     chosen = options.find_preset(preset, remembered=about.preset, device=device, quiet=quiet)
     settings = config.load(chosen, changes)
+    if preset == DEFAULT_PRESET and settings.media.enlarge:
+        # With the preset it was preprocessed with goes the size it was preprocessed at.
+        settings = config.load(chosen, [f"media.size_px={about.size_px}", *changes])
     with show_progress(quiet) as on_progress:
         report = run(
             stage,

@@ -84,6 +84,23 @@ def choose_crop(
     )
 
 
+def widened(crop: Crop, side: int, width: int, height: int) -> Crop:
+    """The crop about its middle at another side, inside the picture; as it is if too large for it.
+
+    Args:
+        crop: whole pixels.
+        side: wanted, in pixels of the picture.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+    """
+    if side > min(width, height):
+        return crop
+    more = (side - crop.side) / 2
+    return Crop(
+        x=_inside(crop.x - more, side, width), y=_inside(crop.y - more, side, height), side=side
+    )
+
+
 def _even(side: float) -> int:
     return 2 * round(side / 2)
 

@@ -74,7 +74,7 @@ class PerceptualLoss(nn.Module):
             weights_path: what `find_vgg16` finds (of torchvision's, the classifier is not needed).
             layers: names like "relu2_2".
             every: the loss is meant for every so manieth step.
-            size_px: pictures are compared at this side at most; 0: as they are.
+            size_px: side of the square, drawn at every call, that is compared; 0: all of them.
 
         Raises:
             WeightsCorrupt: the file is neither.
@@ -139,14 +139,13 @@ class PerceptualLoss(nn.Module):
         Args:
             prediction: (B, 3, H, W) RGB in [-1, 1].
             truth: the same; no gradient passes to it.
-            mask: (B, 1, H, W), where they differ; with `size_px`, only its surroundings are
-                compared, which costs less.
+            mask: (B, 1, H, W), where they differ; with `size_px`, the square lies there.
         """
         if self.size_px:
             pair = torch.cat([prediction, truth], dim=1)
             if mask is not None:
                 pair = cut_around(pair, mask)
-            prediction, truth = shrink_to(pair, self.size_px).chunk(2, dim=1)
+            prediction, truth = draw_square(pair, self.size_px).chunk(2, dim=1)
         with torch.no_grad():
             fixed = self.extract(truth)
         moving = self.extract(prediction)
@@ -192,10 +191,12 @@ def cut_around(images: Tensor, mask: Tensor) -> Tensor:
     return torch.stack(parts)
 
 
-def shrink_to(images: Tensor, size_px: int) -> Tensor:
-    """Images (B, C, H, W) with their larger side brought to at most `size_px`."""
-    largest = max(images.shape[-2:])
-    if largest <= size_px:
-        return images
-    height, width = (max(1, round(side * size_px / largest)) for side in images.shape[-2:])
-    return F.interpolate(images, (height, width), mode="bilinear", antialias=True)
+def draw_square(images: Tensor, size_px: int) -> Tensor:
+    """Cut a square (B, C, S, S), S at most `size_px`, at a random place, the same for all images.
+
+    Cut and not shrunk: what a smaller picture does not show, training would fill with a weave.
+    """
+    height, width = images.shape[-2:]
+    side = min(height, width, size_px)
+    y, x = (int(torch.randint(length - side + 1, ())) for length in (height, width))
+    return images[..., y : y + side, x : x + side]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pirctl.errors import FaceNotFound
-from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop
+from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop, widened
 from pirctl.face.landmark_file import Landmarks, resample_landmarks
 from pirctl.face.parsing import Parser, without_flicker
 from pirctl.face.track import FaceDetector, track_frames, tracking_size
@@ -127,13 +127,19 @@ def _crop(work: Work, tracked: Landmarks) -> Crop:
     about = work.previous.about
     if work.previous.has("frames") and about is not None:
         return Crop(x=about.crop_x, y=about.crop_y, side=about.crop_side)
-    return choose_crop(
+    media = work.settings.media
+    crop = choose_crop(
         tracked.points,
         tracked.valid,
         width=tracked.width,
         height=tracked.height,
-        margin=work.settings.media.crop_margin,
+        margin=media.crop_margin,
     ).rounded()
+    # A crop that is kept as it is needs no resampling, there or back, when its pixels are whole.
+    wanted = media.size_of(crop.side)
+    if media.enlarge or wanted >= media.size_px:
+        return crop
+    return widened(crop, wanted, tracked.width, tracked.height)
 
 
 def exactly_rows(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:

@@ -27,8 +27,8 @@ class LossSettings:
     perceptual_every: int = 1
     """Steps from one with the VGG16 term to the next; the term then counts that many times."""
     perceptual_size_px: int = 0
-    """Side at which pictures are compared by VGG16 at most, in the render stage of the square
-    around the mask alone; 0: whole, as they are."""
+    """Side of the square, drawn anew at every step, that is compared by VGG16; in the render stage
+    it lies around the mask. 0: whole pictures."""
     perceptual_layers: tuple[Vgg16Layer, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     """VGG16 layers compared, Johnson et al.'s four; after the ReLU, `relu1_1` to `relu5_3`."""
     feature_matching: float = 1.0

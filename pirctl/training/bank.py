@@ -27,6 +27,9 @@ LOGGER = logging.getLogger(__name__)
 
 ByteArray = NDArray[np.uint8]
 
+_MOST_BYTES = 256 << 20
+"""Memory that the pictures take at most: large faces get fewer, but not less than the next."""
+_FEWEST_FRAMES = 24
 _MARGIN_CELLS = 2
 """Surroundings of a window that a reference also shows: a face nearer to the camera is larger."""
 
@@ -64,9 +67,12 @@ def fill_bank(
     features = Likeness(FaceWarp(model, track.z_id, track.K)).of(
         track.z_exp[usable], track.R[usable]
     )
-    rows = choose_frames(features, sharpness, settings.renderer.bank_frames)
+    scale = max(1.0, about.crop_side / windows.size_px)
+    room = int(_MOST_BYTES / (3 * (side * scale) ** 2))
+    rows = choose_frames(
+        features, sharpness, min(settings.renderer.bank_frames, max(_FEWEST_FRAMES, room))
+    )
     numbers, corners = usable[rows].astype(np.int64), corners[rows]
-    scale = about.crop_side / windows.size_px
     if scale > 1 and _is_source(about):
         return _from_source(numbers, corners, side, scale, about, settings, on_progress)
     pictures = [

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from pirctl.errors import FaceNotFound
-from pirctl.face.crop import choose_crop, crop_from_source, face_height, source_from_crop
+from pirctl.face.crop import (
+    choose_crop,
+    crop_from_source,
+    face_height,
+    source_from_crop,
+    widened,
+)
 from pirctl.face.landmarks import BROW_LEFT, BROW_RIGHT, CHIN
 from pirctl.media import Crop
 
@@ -97,3 +103,10 @@ def test_points_go_into_the_crop_and_back() -> None:
     inside = crop_from_source(points, crop, 512)
     np.testing.assert_allclose(inside, [[0, 0], [512, 512], [256, 256]], atol=1e-4)
     np.testing.assert_allclose(source_from_crop(inside, crop, 512), points, atol=1e-4)
+
+
+def test_a_widened_crop_keeps_its_middle_and_stays_inside_the_picture() -> None:
+    assert widened(Crop(x=100, y=80, side=380), 384, 1000, 600) == Crop(x=98, y=78, side=384)
+    assert widened(Crop(x=0, y=220, side=380), 400, 1000, 600) == Crop(x=0, y=200, side=400)
+    kept = Crop(x=3, y=5, side=380)
+    assert widened(kept, 384, 383, 600) == kept

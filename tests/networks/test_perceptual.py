@@ -17,8 +17,8 @@ from pirctl.networks.perceptual import (
     PerceptualLoss,
     build_perceptual,
     cut_around,
+    draw_square,
     find_vgg16,
-    shrink_to,
     torchvision_places,
 )
 from pirctl.settings import LossSettings, Vgg16Layer
@@ -201,7 +201,8 @@ def test_with_a_size_only_the_surroundings_of_the_mask_are_compared(weights: Pat
     prediction = (torch.rand(2, 3, 64, 48) * 2 - 1).requires_grad_()
     mask = torch.zeros(2, 1, 64, 48)
     mask[0, :, 30:60, 10:30] = mask[1, :, 5:35, 20:40] = 1
-    loss(prediction, torch.zeros(2, 3, 64, 48), mask).backward()
+    for _ in range(60):  # Squares of 20 pixels, which come to lie everywhere.
+        loss(prediction, torch.zeros(2, 3, 64, 48), mask).backward()
     touched = prediction.grad.abs().sum(1) > 0
     # Every masked pixel and a margin of three, nothing far from it.
     assert touched[0, 28:62, 2:38].all()
@@ -222,12 +223,19 @@ def test_the_same_square_is_cut_around_every_mask() -> None:
     assert torch.equal(cut_around(images, torch.zeros(3, 1, 40, 50)), images)
 
 
-@pytest.mark.parametrize(("size_px", "expected"), [(25, (20, 25)), (50, (40, 50)), (99, (40, 50))])
-def test_shrinking_keeps_shape_and_brightness(size_px: int, expected: tuple[int, int]) -> None:
-    images = torch.rand(1, 3, 40, 50)
-    small = shrink_to(images, size_px)
-    assert small.shape[-2:] == expected
-    assert float(small.mean()) == pytest.approx(float(images.mean()), abs=0.02)
+def test_squares_are_drawn_all_over_and_cut_as_they_are() -> None:
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(50.0), indexing="ij")
+    images = torch.stack([y, x]).expand(3, 2, 40, 50)
+    corners = set()
+    for _ in range(200):
+        square = draw_square(images, 38)
+        assert square.shape == (3, 2, 38, 38)
+        top, left = int(square[0, 0, 0, 0]), int(square[0, 1, 0, 0])
+        assert torch.equal(square, images[..., top : top + 38, left : left + 38])
+        corners.add((top, left))
+    assert {top for top, _ in corners} == set(range(3))
+    assert {left for _, left in corners} == set(range(13))
+    assert draw_square(images, 99).shape == (3, 2, 40, 40)
 
 
 def test_a_step_without_any_term_is_no_setting() -> None:
