@@ -24,6 +24,9 @@ class LossSettings:
     """Weight of the squared pixel error."""
     perceptual: float = 1.0
     """Weight of the VGG16 feature error; needs the VGG16 weights unless 0."""
+    perceptual_if_there: bool = False
+    """Whether training goes without the VGG16 term, and says so, where its weights are not in the
+    cache; otherwise it stops."""
     perceptual_every: int = 1
     """Steps from one with the VGG16 term to the next; the term then counts that many times."""
     perceptual_size_px: int = 0

@@ -17,7 +17,7 @@ import torch
 
 from pirctl import config
 from pirctl.device import memory_errors, one_thread
-from pirctl.errors import CheckpointError, SettingsError, TargetError
+from pirctl.errors import CheckpointError, SettingsError, TargetError, WeightsMissing
 from pirctl.media import probe
 from pirctl.networks.perceptual import find_vgg16
 from pirctl.perform.loading import (
@@ -156,7 +156,7 @@ def _prepare(
         _require_face(target)
     fetch_for(settings, names, on_progress)
     if settings.loss.perceptual and set(names) & {"face", "render"}:
-        find_vgg16()
+        settings = _with_vgg16(settings)
     track = target.track()
     usable_frames(track, frames, target.name)
     model = load_target_model(target)
@@ -170,6 +170,21 @@ def _prepare(
         device=device,
         on_progress=on_progress,
     )
+
+
+def _with_vgg16(settings: Settings) -> Settings:
+    """The settings, without the VGG16 term where its weights are missing and may be."""
+    try:
+        find_vgg16()
+    except WeightsMissing as missing:
+        if not settings.loss.perceptual_if_there:
+            raise
+        LOGGER.warning(
+            "VGG16 is not here, so training goes without its loss, and detail comes out softer: %s",
+            missing.hint,
+        )
+        return replace(settings, loss=replace(settings.loss, perceptual=0.0))
+    return settings
 
 
 def _require_face(target: Target) -> None:

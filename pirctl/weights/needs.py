@@ -60,7 +60,11 @@ def needs(settings: Settings) -> list[Need]:
         _need("bisenet", _PREPROCESS, "preprocess --parser geometry", is_required=False),
     ]
     if settings.loss.perceptual:
-        found.append(_need(vgg16_entry(), ("face", "render"), "train --set loss.perceptual=0"))
+        without, is_required = (
+            "train --set loss.perceptual=0",
+            not settings.loss.perceptual_if_there,
+        )
+        found.append(_need(vgg16_entry(), ("face", "render"), without, is_required=is_required))
     speech = settings.speech
     if speech.encoder == "whisper":
         found += _speech_model(speech.whisper_model, "")

@@ -46,7 +46,7 @@ def test_preprocess_says_what_it_chose_and_the_target_remembers_it(
     assert outcome.status == 0
     assert outcome.err.count("preset laptop: no CUDA GPU") == 1
     about = Target(Path("targets/me")).about
-    assert (about.preset, about.size_px) == ("laptop", 512)
+    assert (about.preset, about.size_px) == ("laptop", 256)
 
 
 def test_a_second_run_keeps_the_preset_of_the_target(

@@ -15,7 +15,7 @@ from pirctl.perform.loading import (
     load_render_stage,
 )
 from pirctl.progress import Progress
-from pirctl.settings import STAGES, Settings
+from pirctl.settings import STAGES, Settings, StageSettings
 from pirctl.target import Target
 from pirctl.target.checkpoint import load_about, load_checkpoint
 from pirctl.training import run
@@ -222,3 +222,18 @@ def test_a_damaged_checkpoint_is_refused_and_restart_mends_it(trained: Target) -
     assert "--restart" in str(caught.value.hint)
     run("audio", trained, tiny_settings(), restart=True)
     load_checkpoint(trained.stage_folder("audio") / "checkpoint")
+
+
+def test_without_vgg16_training_stops_or_goes_on_without_it_as_the_settings_say(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = make_target(tmp_path / "bob", disc())
+    settings = tiny_settings(face=StageSettings(epochs=1, max_steps=1, batch_size=2))
+    wanted = replace(settings, loss=replace(settings.loss, perceptual=1.0))
+    with pytest.raises(WeightsMissing):
+        run("face", target, wanted)
+    optional = replace(wanted, loss=replace(wanted.loss, perceptual_if_there=True))
+    report = run("face", target, optional)
+    assert report.stages[0].new_steps == 1
+    assert "without its loss" in caplog.text
+    assert "pirctl models pull lpips_vgg16" in caplog.text
