@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pirctl.weights.entry import WeightsEntry
 from pirctl.weights.package import Package
-from tests.weights.server import CONTENT
+from tests.weights.server import CONTENT, toy_entry
 
 MEMBER = "toy/models/toy.bin"
 MARK = "ran.txt"
@@ -81,15 +81,4 @@ def package_of(archive: Path, **changes: object) -> Package:
 
 def entry_of(*packages: Package, **changes: object) -> WeightsEntry:
     """A model file `toy` that these packages carry."""
-    facts: dict[str, object] = {
-        "name": "toy",
-        "used_for": "tests",
-        "needed_by": ("tests",),
-        "licence": "none",
-        "licence_url": "https://none",
-        "file": "toy.bin",
-        "bytes": len(CONTENT),
-        "sha256": hashlib.sha256(CONTENT).hexdigest(),
-        "packages": packages,
-    }
-    return WeightsEntry(**(facts | changes))  # type: ignore[arg-type]
+    return toy_entry(packages=packages, **changes)

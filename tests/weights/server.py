@@ -17,6 +17,21 @@ CONTENT = bytes(range(256)) * 6000  # 1.5 MB: several reads
 TAG = '"v1"'
 
 
+def toy_entry(**changes: object) -> WeightsEntry:
+    """A model file `toy` that holds `CONTENT`."""
+    facts: dict[str, object] = {
+        "name": "toy",
+        "used_for": "tests",
+        "needed_by": ("tests",),
+        "licence": "none",
+        "licence_url": "https://none",
+        "file": "toy.bin",
+        "bytes": len(CONTENT),
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+    }
+    return WeightsEntry(**(facts | changes))  # type: ignore[arg-type]
+
+
 @dataclass
 class Site:
     """What the server gives, and what it was asked.
@@ -55,18 +70,7 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def entry(self, **changes: object) -> WeightsEntry:
-        facts: dict[str, object] = {
-            "name": "toy",
-            "used_for": "tests",
-            "needed_by": ("tests",),
-            "licence": "none",
-            "licence_url": "https://none",
-            "file": "toy.bin",
-            "url": f"{self.address}/files/toy.bin",
-            "bytes": len(CONTENT),
-            "sha256": hashlib.sha256(CONTENT).hexdigest(),
-        }
-        return WeightsEntry(**(facts | changes))  # type: ignore[arg-type]
+        return toy_entry(**({"url": f"{self.address}/files/toy.bin"} | changes))
 
 
 @contextmanager
