@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import TargetError
-from pirctl.files import file_hash
 from pirctl.media import Crop, probe, read_frames
 from pirctl.media.background import prefetch
 from pirctl.perform.composite import paste_into_shot
@@ -38,10 +37,7 @@ def check_source(target: Target) -> None:
         raise TargetError(
             f"{source}: the source video is gone, the original shot needs it", hint=hint
         )
-    state = source.stat()
-    if (state.st_size, state.st_mtime_ns) == (about.source_bytes, about.source_mtime_ns):
-        return  # Hashing an hour of video takes a while.
-    if file_hash(source) != about.source_sha256:
+    if not about.is_source_unchanged():
         raise TargetError(
             f"{source}: not the video that target {target.name!r} was made from", hint=hint
         )

@@ -73,7 +73,7 @@ def choose_frames(features: FloatArray, sharpness: FloatArray, count: int) -> In
     return np.sort(rows[chosen]).astype(np.int64)
 
 
-def laplacian_energy(picture: ByteArray) -> float:
+def sharpness_of(picture: ByteArray) -> float:
     """Mean squared Laplacian of the luma of a picture (H, W, 3): how sharp it is."""
     import cv2
 

@@ -133,5 +133,5 @@ def nearest(costs: FloatArray, references: int) -> list[Choice]:
     """For frames that do not follow each other: the nearest one alone, (T, N) costs."""
     weights = np.zeros(references, np.float32)
     weights[0] = 1
-    rows = np.argsort(costs, axis=1, kind="stable")[:, :1].repeat(references, axis=1)
+    rows = costs.argmin(axis=1, keepdims=True).repeat(references, axis=1)
     return [Choice(rows=row, weights=weights) for row in rows]

@@ -76,10 +76,8 @@ def paint_stream(
             with watch.part("painting"):
                 painted = _paint(painter, batch)
             patches = painted.patches or (None,) * len(batch.numbers)
-            for number, *made in zip(
-                batch.numbers, painted.frames, painted.masks, patches, strict=True
-            ):
-                frame, mask, patch = made
+            made = zip(batch.numbers, painted.frames, painted.masks, patches, strict=True)
+            for number, frame, mask, patch in made:
                 yield PaintedFrame(
                     number=number,
                     frame=frame,

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pirctl.errors import TargetError
-from pirctl.files import atomic_file
+from pirctl.files import atomic_file, file_hash
 from pirctl.settings import STAGES
 from pirctl.settings.strict import build, read_yaml, told
 from pirctl.tensors import check_shape
@@ -86,6 +86,16 @@ class TargetAbout:
     """Who agreed to the use of this person's likeness, in the user's own words."""
     format: int = FORMAT
     """Number of the folder's format."""
+
+    def is_source_unchanged(self) -> bool:
+        """Whether the source video is where it was, and is the same."""
+        source = Path(self.source)
+        if not source.is_file():
+            return False
+        state = source.stat()
+        if (state.st_size, state.st_mtime_ns) == (self.source_bytes, self.source_mtime_ns):
+            return True  # Hashing an hour of video takes a while.
+        return file_hash(source) == self.source_sha256
 
 
 @dataclass(frozen=True, kw_only=True)

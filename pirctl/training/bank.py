@@ -6,16 +6,14 @@ import logging
 from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.face.model import FaceModel
 from pirctl.face.warp import FaceWarp
-from pirctl.files import file_hash
 from pirctl.media import Crop, probe, read_frames
-from pirctl.perform.bank import Bank, choose_frames, laplacian_energy
+from pirctl.perform.bank import Bank, choose_frames, sharpness_of
 from pirctl.perform.references import Likeness
 from pirctl.perform.windows import Windows
 from pirctl.progress import OnProgress, Progress, ignore_progress
@@ -58,12 +56,13 @@ def fill_bank(
     side = min(windows.size_px, windows.side_px + 2 * _MARGIN_CELLS * windows.cell_px)
     middles = windows.middles(footage.usable).numpy()
     corners = np.clip(middles - side // 2, 0, windows.size_px - side).astype(np.float32)
-    sharpness = np.array(
-        [
-            laplacian_energy(footage.frames[number, y : y + side, x : x + side].cpu().numpy())
-            for number, (x, y) in zip(usable, corners.astype(int), strict=True)
-        ]
-    )
+
+    def around(number: int, corner: NDArray[np.float32]) -> ByteArray:
+        x, y = corner.astype(int)
+        picture: ByteArray = footage.frames[number, y : y + side, x : x + side].cpu().numpy()
+        return picture
+
+    sharpness = np.array([sharpness_of(around(*at)) for at in zip(usable, corners, strict=True)])
     features = Likeness(FaceWarp(model, track.z_id, track.K)).of(
         track.z_exp[usable], track.R[usable]
     )
@@ -73,24 +72,15 @@ def fill_bank(
         features, sharpness, min(settings.renderer.bank_frames, max(_FEWEST_FRAMES, room))
     )
     numbers, corners = usable[rows].astype(np.int64), corners[rows]
-    if scale > 1 and _is_source(about):
-        return _from_source(numbers, corners, side, scale, about, settings, on_progress)
-    pictures = [
-        footage.frames[number, y : y + side, x : x + side].cpu().numpy()
-        for number, (x, y) in zip(numbers, corners.astype(int), strict=True)
-    ]
-    return Bank(numbers=numbers, pictures=np.stack(pictures), corners=corners, scale=1.0)
-
-
-def _is_source(about: TargetAbout) -> bool:
-    source = Path(about.source)
-    if not source.is_file() or file_hash(source) != about.source_sha256:
+    if scale > 1:
+        if about.is_source_unchanged():
+            return _from_source(numbers, corners, side, scale, about, settings, on_progress)
         LOGGER.warning(
             "%s: not there as it was, the frames that the renderer shows have the resolution of "
-            "the crop", source,
+            "the crop", about.source,
         )  # fmt: skip
-        return False
-    return True
+    pictures = [around(*at) for at in zip(numbers, corners, strict=True)]
+    return Bank(numbers=numbers, pictures=np.stack(pictures), corners=corners, scale=1.0)
 
 
 def _from_source(

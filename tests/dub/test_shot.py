@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pirctl.dub import shot
 from pirctl.dub.shot import check_source, into_shots
 from pirctl.errors import TargetError
 from pirctl.files import file_hash
@@ -19,6 +18,7 @@ from pirctl.media import VideoWriter, read_frames
 from pirctl.perform.footage import Section
 from pirctl.perform.stream import PaintedFrame
 from pirctl.target import Target
+from pirctl.target import folder as target_folder
 from tests.reference.footage import ping_pong
 from tests.targets import SIZE, make_target, noise
 
@@ -78,7 +78,9 @@ def test_outside_the_mask_every_byte_is_the_source_s(section: Section, target: T
 
 def test_an_unchanged_source_is_not_hashed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(shot, "file_hash", lambda path: calls.append("x") or file_hash(path))
+    monkeypatch.setattr(
+        target_folder, "file_hash", lambda path: calls.append("x") or file_hash(path)
+    )
     check_source(target)
     assert not calls
     os.utime(target.about.source, ns=(1, 1))
