@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pirctl.face.camera import FLIP, intrinsics
-from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.networks.blend import Blender, References, assemble
+from pirctl.networks.ensemble import Audio2ExpEnsemble
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import Precision, prepare_inference
 from pirctl.networks.renderer import Renderer
@@ -113,13 +113,21 @@ class Ceiling:
         return F.conv2d(self.x, self.weight, padding=1)
 
 
-def speech_networks(settings: Settings, device: torch.device) -> tuple[SpeechEncoder, Audio2Exp]:
+def speech_networks(
+    settings: Settings, device: torch.device
+) -> tuple[SpeechEncoder, Audio2ExpEnsemble]:
     """The speech encoder and the expression decoder with random weights."""
     media = settings.media
     encoder = build_encoder(
         settings.speech, media.frame_rate, media.sample_rate_hz, _architecture(settings.speech)
     )
-    decoder = Audio2Exp(settings.audio2exp, encoder.feature_width, IDENTITY_WIDTH, EXPRESSION_WIDTH)
+    decoder = Audio2ExpEnsemble(
+        settings.audio2exp,
+        settings.speech,
+        encoder.feature_width,
+        IDENTITY_WIDTH,
+        EXPRESSION_WIDTH,
+    )
     encoder.eval().to(device)
     decoder.eval().to(device)
     return encoder, decoder

@@ -13,7 +13,6 @@ back, so that a frame deep inside an hour of speech costs what a frame of a shor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -60,7 +59,6 @@ class Audio2Exp(nn.Module):
     expression_scale: Tensor
     positions: Tensor
     lag_bias: Tensor
-    trust: Tensor
 
     def __init__(
         self,
@@ -92,8 +90,6 @@ class Audio2Exp(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.register_buffer("expression_mean", torch.zeros(expression_width))
         self.register_buffer("expression_scale", torch.ones(expression_width))
-        # Of the checkpoint, not of the network: it is measured on another one.
-        self.register_buffer("trust", torch.ones(expression_width), persistent=False)
         self.register_buffer(
             "positions", periodic_positions(settings.period_frames, width), persistent=False
         )
@@ -115,10 +111,6 @@ class Audio2Exp(nn.Module):
         floor = SMALLEST_SCALE * float(std.max())
         self.expression_mean.copy_(mean)
         self.expression_scale.copy_(std.clamp(min=floor if floor > 0 else 1.0))
-
-    def tempered(self, expression: Tensor) -> Tensor:
-        """What was made (..., E), shrunk towards the mean by what can be trusted of each axis."""
-        return self.expression_mean + self.trust * (expression - self.expression_mean)
 
     def standardise(self, expression: Tensor) -> Tensor:
         """Coefficients (..., E) in the units of the head: zero mean, about unit variance."""
@@ -147,7 +139,7 @@ class Audio2Exp(nn.Module):
         """
         check_shape("features", features, None, None, self.audio_projection.in_features)
         state = self.start(z_id)
-        return self._roll(features, state)
+        return self.advance(features, state)
 
     def teacher_forced(
         self, features: Tensor, z_id: Tensor, expression: Tensor, noise: float = 0.0
@@ -189,24 +181,7 @@ class Audio2Exp(nn.Module):
 
     def step(self, feature: Tensor, state: DecoderState) -> Tensor:
         """Make the next frame (B, E) from its feature (B, F); `state` moves on by one frame."""
-        return self._roll(feature[:, None], state)[:, 0]
-
-    def stream(self, features: Iterable[Tensor], z_id: Tensor) -> Iterator[Tensor]:
-        """Make frames as features arrive; memory and cost per frame do not grow.
-
-        Args:
-            features: chunks (B, t, F) of consecutive frames, of any lengths.
-            z_id: (B, I) identity coefficients.
-
-        Yields:
-            (B, t, E) coefficients for each chunk; together they equal `forward` of the whole.
-        """
-        with torch.inference_mode():
-            state = self.start(z_id)
-        for chunk in features:
-            with torch.inference_mode():
-                made = self._roll(chunk, state)
-            yield made
+        return self.advance(feature[:, None], state)[:, 0]
 
     def attention_bias(self, frames: int) -> Tensor:
         """The additive mask (H, T, T): bias of the lag, -inf for the future and past the window."""
@@ -216,7 +191,11 @@ class Audio2Exp(nn.Module):
         bias = self.lag_bias[:, lag.clamp(0, reach - 1)]
         return bias.masked_fill((lag < 0) | (lag >= reach), -math.inf)
 
-    def _roll(self, features: Tensor, state: DecoderState) -> Tensor:
+    def advance(self, features: Tensor, state: DecoderState) -> Tensor:
+        """Make the next frames (B, t, E) from their features (B, t, F); `state` moves on by t.
+
+        Memory and cost per frame do not grow; chunk by chunk they equal `forward` of the whole.
+        """
         heard = [memory.unbind(1) for memory in self._heard(features)]
         made = []
         for frame in range(features.shape[1]):

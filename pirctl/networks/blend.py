@@ -32,6 +32,9 @@ _FLOW_PX = 4.0  # A last convolution's output of 1, in pixels of the network's p
 _LIGHT = 0.25
 _NEW_AT_FIRST = -3.0
 _LEAST_CONFIDENCE = 1e-3
+_HARDNESS = 2.0
+"""How much harder the choice is between the lips: teeth of two pictures, or half of a tooth, are
+seen at once, where two cheeks make a third one."""
 _LAST_STD = 1e-3
 
 
@@ -149,8 +152,9 @@ class Blender(nn.Module):
             # What is learnt is the difference to trust in proportion to confidence.
             prior = references.confidence * references.weight[..., None, None]
             known = trust[:, :-1] + (prior + _LEAST_CONFIDENCE).log()
+            logits = torch.cat([known, trust[:, -1:] + _NEW_AT_FIRST], dim=1)
             return Decisions(
-                trust=torch.cat([known, trust[:, -1:] + _NEW_AT_FIRST], dim=1),
+                trust=logits * (1 + (_HARDNESS - 1) * references.mouth[:, None]),
                 flow=_FLOW_PX * shifts[:, :, :2],
                 light=_LIGHT * shifts[:, :, 2:],
                 new=enlarged_start(feature_image, leaving) + new,

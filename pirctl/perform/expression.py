@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from pirctl.media.sound import stream_sound
-from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.ensemble import Audio2ExpEnsemble
 from pirctl.settings import Settings
 from pirctl.speech.encoder import SpeechEncoder
 from pirctl.speech.gate import silence_gate
@@ -36,7 +36,7 @@ class SpeechStage(Protocol):
         """Sound to features."""
 
     @property
-    def decoder(self) -> Audio2Exp:
+    def decoder(self) -> Audio2ExpEnsemble:
         """Features to expression."""
 
     @property
@@ -79,7 +79,7 @@ def speech_expression(
     Raises:
         DecodeError: no such file, no sound in it, or not one sample.
     """
-    check_shape("z_id", z_id, stage.decoder.style.in_features)
+    check_shape("z_id", z_id, stage.decoder.identity_width)
     if rest is not None:
         check_shape("rest", rest, stage.decoder.expression_width)
     rate_hz = stage.settings.media.sample_rate_hz

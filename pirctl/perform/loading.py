@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,8 +11,8 @@ from torch import nn
 from pirctl.errors import CheckpointError, TargetError
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.files import file_hash
-from pirctl.networks.audio2exp import Audio2Exp
 from pirctl.networks.blend import Blender
+from pirctl.networks.ensemble import Audio2ExpEnsemble
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.renderer import Renderer
 from pirctl.perform.bank import BANK_FILE, Bank, read_bank
@@ -44,7 +44,7 @@ class AudioStage:
     """
 
     encoder: SpeechEncoder
-    decoder: Audio2Exp
+    decoder: Audio2ExpEnsemble
     settings: Settings
     about: CheckpointAbout
 
@@ -112,9 +112,14 @@ def load_audio_stage(target: Target, device: torch.device) -> AudioStage:
     encoder = build_encoder(
         settings.speech, media.frame_rate, media.sample_rate_hz, about.architecture
     )
-    decoder = Audio2Exp(
-        settings.audio2exp, encoder.feature_width, about.identity_width, about.expression_width
+    decoder = Audio2ExpEnsemble(
+        settings.audio2exp,
+        settings.speech,
+        encoder.feature_width,
+        about.identity_width,
+        about.expression_width,
     )
+    checkpoint = _of_one_head(checkpoint)
     restore(encoder, checkpoint, "encoder")
     restore(decoder, checkpoint, "decoder")
     if about.trust:
@@ -124,7 +129,22 @@ def load_audio_stage(target: Target, device: torch.device) -> AudioStage:
     return AudioStage(encoder=encoder, decoder=decoder, settings=settings, about=about)
 
 
-def _trust(decoder: Audio2Exp, trust: tuple[float, ...], checkpoint: Checkpoint) -> None:
+def _of_one_head(checkpoint: Checkpoint) -> Checkpoint:
+    """The same by today's names, where it is from before there could be several heads."""
+    if any(name.startswith("decoder.members.") for name in checkpoint.weights):
+        return checkpoint
+    head = ("encoder.projection.", "encoder.norm.", "encoder.blocks.")
+    renamed = {}
+    for name, tensor in checkpoint.weights.items():
+        if name.startswith(head) and checkpoint.settings.speech.encoder != "wav2vec2":
+            name = f"encoder.heads.0.{name.removeprefix('encoder.')}"
+        elif name.startswith("decoder."):
+            name = f"decoder.members.0.{name.removeprefix('decoder.')}"
+        renamed[name] = tensor
+    return replace(checkpoint, weights=renamed)
+
+
+def _trust(decoder: Audio2ExpEnsemble, trust: tuple[float, ...], checkpoint: Checkpoint) -> None:
     if len(trust) != decoder.expression_width or not all(0 <= factor <= 1 for factor in trust):
         raise CheckpointError(
             f"{checkpoint.folder}: trust must be {decoder.expression_width} factors from 0 to 1",

@@ -31,13 +31,18 @@ class SpeechSettings:
     """Video frames on either side that the `mel` encoder's convolutions see."""
     mel_width: int = 128
     """Width of the `mel` encoder's convolutions and of its features."""
+    heads: int = 1
+    """Trained heads of `mel` and `whisper`, each with a decoder of its own: they learn the same
+    from different starts, and what they say is averaged. The paper: 1."""
     wav2vec_context_frames: int = 64
     """Video frames beside a window that the wav2vec 2.0 transformer also hears; the paper: 0. With
     less than 64, the reach of its positional convolution, the seams between windows show."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "mel_bands", "mel_width", "whisper_layer", "whisper_width")
+        at_least(self, 1, "mel_bands", "mel_width", "whisper_layer", "whisper_width", "heads")
         at_least(self, 0, "mel_context_frames", "wav2vec_context_frames")
+        if self.heads > 1 and self.encoder == "wav2vec2":
+            raise ValueError(f"heads is {self.heads}, encoder wav2vec2 has one")
 
 
 @dataclass(frozen=True, kw_only=True)

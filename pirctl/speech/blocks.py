@@ -1,4 +1,4 @@
-"""The convolutions over time that the trainable parts of the small encoders share."""
+"""The trainable part of the small encoders: a linear layer, and convolutions over time."""
 
 from __future__ import annotations
 
@@ -28,6 +28,35 @@ class TemporalBlock(nn.Module):
         joined = kept + self.dropout(functional.gelu(self.convolution(hidden)))
         normed: Tensor = self.norm(joined.transpose(1, 2))
         return normed.transpose(1, 2)
+
+
+class Head(nn.Module):
+    """Rows of inputs to features; uses up `context_frames` rows on either side.
+
+    Args:
+        input_width: W.
+        width: F.
+        context_frames: frames on either side that it sees.
+        dropout: of what each block adds.
+    """
+
+    def __init__(
+        self, input_width: int, width: int, context_frames: int, *, dropout: float
+    ) -> None:
+        super().__init__()
+        self.projection = nn.Linear(input_width, width)
+        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            TemporalBlock(width, reach, dropout=dropout) for reach in reaches(context_frames)
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, T + 2 context, W) to (B, T, F)."""
+        hidden = self.norm(functional.gelu(self.projection(inputs))).transpose(1, 2)
+        for block in self.blocks:
+            hidden = block(hidden)
+        features: Tensor = hidden.transpose(1, 2)
+        return features
 
 
 def reaches(context_frames: int) -> list[int]:

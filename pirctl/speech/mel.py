@@ -7,11 +7,10 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pirctl.errors import SettingsError
 from pirctl.settings import SpeechSettings
-from pirctl.speech.blocks import TemporalBlock, reaches
+from pirctl.speech.blocks import Head
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
 from pirctl.speech.level import Loudness
 from pirctl.tensors import check_shape
@@ -22,10 +21,11 @@ COLUMNS = 4
 # log10 of mel energies of speech at the reference loudness: mean and spread over eight recordings
 # in five languages, rounded. The floor lies about 40 dB under a typical band of speech.
 _FLOOR, _MEAN, _SPREAD = 1e-4, -3.0, 1.1
+_DROPOUT = 0.1
 
 
 class MelEncoder(SpeechEncoder):
-    """Sound to `mel_width` features per frame.
+    """Sound to `mel_width` features per frame and head.
 
     The convolutions have no padding: they use up exactly `mel_context_frames` on either side. In
     training mode the loudness, the colour and the noise of the recording are varied, because a few
@@ -50,17 +50,15 @@ class MelEncoder(SpeechEncoder):
         self.bands = settings.mel_bands
         self.window_samples = sample_rate_hz // 40
         self.transform_samples = 2 ** math.ceil(math.log2(self.window_samples))
-        self.feature_width = settings.mel_width
+        self.feature_width = settings.heads * settings.mel_width
         self.input_width = COLUMNS * self.bands
         self.context_frames = settings.mel_context_frames
         # The first spectrum of a frame is centred half a hop after the frame's start.
         self.margin_samples = (self.transform_samples - self.frame_samples // COLUMNS) // 2
         self.block_frames = 250
-        width = settings.mel_width
-        self.projection = nn.Linear(self.input_width, width)
-        self.norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(
-            TemporalBlock(width, reach, dropout=0.1) for reach in reaches(self.context_frames)
+        self.heads = nn.ModuleList(
+            Head(self.input_width, settings.mel_width, self.context_frames, dropout=_DROPOUT)
+            for _ in range(settings.heads)
         )
 
     def block_inputs(self, sound: FloatArray, loudness: Loudness) -> Tensor:
@@ -85,13 +83,9 @@ class MelEncoder(SpeechEncoder):
     def forward(self, inputs: Tensor) -> Tensor:
         """Rows (B, T + 2 context, COLUMNS * bands) to features (B, T, F)."""
         check_shape("inputs", inputs, None, None, self.input_width)
-        if self.training:
-            inputs = self._varied(inputs)
-        hidden = self.norm(functional.gelu(self.projection(inputs))).transpose(1, 2)
-        for block in self.blocks:
-            hidden = block(hidden)
-        features: Tensor = hidden.transpose(1, 2)
-        return features
+        return torch.cat(
+            [head(self._varied(inputs) if self.training else inputs) for head in self.heads], dim=-1
+        )
 
     def architecture(self) -> dict[str, object]:
         """Nothing beyond the settings."""

@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from pirctl.errors import SettingsError
 from pirctl.settings import SpeechSettings
-from pirctl.speech.blocks import TemporalBlock, reaches
+from pirctl.speech.blocks import Head
 from pirctl.speech.encoder import FloatArray, SpeechEncoder, samples_per_frame
 from pirctl.speech.level import REFERENCE_DB, Loudness
 from pirctl.speech.wav2vec import interpolate
@@ -53,11 +53,12 @@ _NOISE = 0.2
 
 
 class WhisperEncoder(SpeechEncoder):
-    """Sound to `whisper_width` features per frame.
+    """Sound to `whisper_width` features per frame and head.
 
-    Everything of Whisper's is frozen and done once, in `block_inputs`. What trains is the head: a
-    linear layer and two residual convolutions of five frames, which use up four frames on either
-    side. In training mode, noise and dropout keep it from learning a few minutes by heart.
+    Everything of Whisper's is frozen and done once, in `block_inputs`. What trains is the head, or
+    several: a linear layer and two residual convolutions of five frames, which use up four frames
+    on either side. In training mode, noise and dropout keep it from learning a few minutes by
+    heart.
 
     Args:
         model: transformers' Whisper encoder; blocks after the chosen one are dropped.
@@ -93,7 +94,7 @@ class WhisperEncoder(SpeechEncoder):
         self.block_frames = BLOCK_SECONDS * frame_rate
         self.margin_samples = 2 * (HOP_STEPS + 1) * STEP_SAMPLES
         self.context_frames = _CONTEXT_FRAMES
-        self.feature_width = settings.whisper_width
+        self.feature_width = settings.heads * settings.whisper_width
         self.input_width = 2 * model.config.d_model
         model.layers = model.layers[: settings.whisper_layer]
         model.config.encoder_layers = settings.whisper_layer
@@ -102,11 +103,9 @@ class WhisperEncoder(SpeechEncoder):
         self.register_buffer("places", torch.zeros(2 * HOP_STEPS, model.config.d_model))
         self.register_buffer("mean", torch.zeros(self.input_width))
         self.register_buffer("deviation", torch.ones(self.input_width))
-        width = self.feature_width
-        self.projection = nn.Linear(self.input_width, width)
-        self.norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(
-            TemporalBlock(width, reach, dropout=_DROPOUT) for reach in reaches(_CONTEXT_FRAMES)
+        self.heads = nn.ModuleList(
+            Head(self.input_width, settings.whisper_width, _CONTEXT_FRAMES, dropout=_DROPOUT)
+            for _ in range(settings.heads)
         )
 
     @classmethod
@@ -204,13 +203,11 @@ class WhisperEncoder(SpeechEncoder):
         """Rows (B, T + 2 context, 2 d) to features (B, T, F)."""
         check_shape("inputs", inputs, None, None, self.input_width)
         inputs = (inputs - self.mean) / self.deviation
-        if self.training:
-            inputs = inputs + _NOISE * torch.randn_like(inputs)
-        hidden = self.norm(functional.gelu(self.projection(inputs))).transpose(1, 2)
-        for block in self.blocks:
-            hidden = block(hidden)
-        features: Tensor = hidden.transpose(1, 2)
-        return features
+        return torch.cat([head(self._disturbed(inputs)) for head in self.heads], dim=-1)
+
+    def _disturbed(self, inputs: Tensor) -> Tensor:
+        """In training, every head hears noise of its own."""
+        return inputs + _NOISE * torch.randn_like(inputs) if self.training else inputs
 
 
 SIZES = (

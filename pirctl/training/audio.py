@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pirctl.media import read_sound
-from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.ensemble import Audio2ExpEnsemble
 from pirctl.settings import Settings
 from pirctl.speech.encoder import FloatArray, SpeechEncoder
 from pirctl.target import Target, Track
@@ -128,7 +128,7 @@ def _played(
 
 
 class AudioTrainer:
-    """Trains the speech encoder (but not its frozen part) and `Audio2Exp` together.
+    """Trains the speech encoder (but not its frozen part) and the decoders together.
 
     A sample is a window of `audio2exp.window_frames` frames; where it starts is drawn anew in
     every epoch. Frames without a usable face count for nothing.
@@ -161,8 +161,9 @@ class AudioTrainer:
         self.samples = max(1, speech.frames // self.window)
         self.encoder = encoder
         encoder.adapt(speech.inputs)
-        self.decoder = Audio2Exp(
+        self.decoder = Audio2ExpEnsemble(
             settings.audio2exp,
+            settings.speech,
             encoder.feature_width,
             speech.z_id.shape[1],
             speech.z_exp.shape[1],
@@ -186,11 +187,14 @@ class AudioTrainer:
         valid = torch.stack([take.valid[at : at + self.window] for at in starts])
         features = self._features(self.encoder, take, starts, self.window)
         z_id = self.speech.z_id.expand(len(starts), -1)
-        if step < chosen.teacher_forced * steps:
-            made = self.decoder.teacher_forced(features, z_id, truth, chosen.teacher_noise)
-        else:
-            made = self.decoder(features, z_id)
-        terms = {"expression": self.decoder.loss(made, truth, valid)}
+        losses = []
+        for decoder, heard in self.decoder.parts(features):
+            if step < chosen.teacher_forced * steps:
+                made = decoder.teacher_forced(heard, z_id, truth, chosen.teacher_noise)
+            else:
+                made = decoder(heard, z_id)
+            losses.append(decoder.loss(made, truth, valid))
+        terms = {"expression": torch.stack(losses).mean()}
         yield Phase(optimiser="audio", terms=terms, clip=_CLIP)
 
     def settle(self, spare_bytes: int) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from pirctl.errors import DecodeError
 from pirctl.face.model import ARKIT_NAMES
 from pirctl.media.sound import read_sound, write_sound
-from pirctl.networks.audio2exp import Audio2Exp
+from pirctl.networks.ensemble import Audio2ExpEnsemble
 from pirctl.perform.expression import frames_of_sound, mouth_axes, speech_expression
 from pirctl.settings import Audio2ExpSettings, Settings, SpeechSettings
 from pirctl.speech import SpeechEncoder, build_encoder
@@ -29,7 +29,7 @@ class Stage:
     """A trained stage's stand-in."""
 
     encoder: SpeechEncoder
-    decoder: Audio2Exp
+    decoder: Audio2ExpEnsemble
     settings: Settings = field(default_factory=Settings)
 
 
@@ -39,8 +39,8 @@ def stage() -> Stage:
     speech = SpeechSettings(encoder="mel", mel_width=16, mel_context_frames=4)
     encoder = build_encoder(speech, 25, 16000)
     small = Audio2ExpSettings(width=16, heads=4, feedforward=16, window_frames=30)
-    decoder = Audio2Exp(small, encoder.feature_width, 3, 4)
-    nn.init.normal_(decoder.head.weight, std=0.5)
+    decoder = Audio2ExpEnsemble(small, speech, encoder.feature_width, 3, 4)
+    nn.init.normal_(decoder.first.head.weight, std=0.5)
     return Stage(encoder.eval(), decoder.eval())
 
 
@@ -181,9 +181,9 @@ def test_a_partial_frame_counts_as_one(samples: int, frames: int) -> None:
 
 def test_what_cannot_be_trusted_is_shrunk_towards_the_mean(tmp_path: Path, stage: Stage) -> None:
     path = make(tmp_path / "speech.wav", babble(2))
-    stage.decoder.expression_mean.copy_(torch.tensor([0.5, -0.5, 0.1, 0.0]))
+    stage.decoder.first.expression_mean.copy_(torch.tensor([0.5, -0.5, 0.1, 0.0]))
     free = express(path, stage, None)
     stage.decoder.trust.copy_(torch.tensor([1.0, 0.5, 0.0, 0.25]))
     made = express(path, stage, None)
-    mean = stage.decoder.expression_mean.numpy()
+    mean = stage.decoder.first.expression_mean.numpy()
     np.testing.assert_allclose(made - mean, (free - mean) * [1, 0.5, 0, 0.25], atol=1e-6)
