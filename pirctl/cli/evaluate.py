@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pirctl.evaluate.evaluate import EvaluateReport
+    from pirctl.evaluate.scores import Score
 
 
 def evaluate(
@@ -69,19 +70,32 @@ def evaluate(
 
 
 def warn_without_gain(report: EvaluateReport) -> None:
-    """Say so where the lips are no nearer to the truth than a baseline's."""
-    as_good = [name for name, gain in report.improvement.items() if gain["lmd"] <= 0]
+    """Say so where the lips are no nearer to the truth than a baseline's, or only by chance."""
+    as_good = [
+        name
+        for name, gain in report.improvement.items()
+        if gain["lmd"] <= 0 or _is_alike(report, name, "lmd_px")
+    ]
     if as_good:
         print_message(
-            f"the lips are no nearer to the truth than those of: {', '.join(as_good)}; train "
+            "beyond noise, the lips are no nearer to the truth than those of: "
+            f"{', '.join(as_good)}; train "
             "longer or on more footage, and look at preview.png in the stages of the target"
         )
+
+
+def _is_alike(report: EvaluateReport, name: str, field: str) -> bool:
+    from pirctl.evaluate.intervals import is_within_noise
+
+    return is_within_noise(report.differences.get(name, {}).get(field))
 
 
 _COLUMNS = {
     "correlation": ("corre-\nlation ↑", 3),
     "lmd_px": ("LMD\npx ↓", 2),
     "movement": ("mouth\nmoves", 2),
+    "sync": ("\nsync ↑", 2),
+    "sync_lag": ("\nlag", 0),
     "mouth_psnr_db": ("mouth\nPSNR ↑", 2),
     "mouth_ssim": ("mouth\nSSIM ↑", 3),
     "lpips_alex": ("LPIPS\n↓", 3),
@@ -108,11 +122,33 @@ def score_table(report: EvaluateReport) -> Table:
         table.add_column(head, justify="right")
     table.add_column("ours has\nless LMD", justify="right")
     for row in report.rows:
-        values = [
-            "" if (value := getattr(row, field)) is None else f"{value:.{places}f}"
-            for field, (_, places) in fields.items()
-        ]
+        values = [_cell(report, row, field, places) for field, (_, places) in fields.items()]
         gain = report.improvement.get(row.name)
-        values.append("" if gain is None else f"{gain['lmd']:.0f} %")
-        table.add_row(row.name, *values, style="bold" if row.name == "ours" else None)
+        alike = "" if gain is None else _mark(report, row.name, "lmd_px")
+        values.append("" if gain is None else f"{alike}{gain['lmd']:.0f} %")
+        is_ours = row.name == "ours"
+        table.add_row(row.name, *values, style="bold" if is_ours else None)
+        if is_ours:
+            bounds = [_bounds(row, field, places) for field, (_, places) in fields.items()]
+            table.add_row("  95 %", *bounds, "")
+    table.caption = "≈ within noise of ours; 95 %: confidence interval of ours"
+    table.caption_justify = "left"
     return table
+
+
+def _cell(report: EvaluateReport, row: Score, field: str, places: int) -> str:
+    value = getattr(row, field)
+    return "" if value is None else f"{_mark(report, row.name, field)}{value:.{places}f}"
+
+
+def _mark(report: EvaluateReport, name: str, field: str) -> str:
+    """A sign before what cannot be told from ours; the lag is a place, not a score."""
+    is_compared = field in report.differences.get(name, {}) and field != "sync_lag"
+    return "≈" if is_compared and _is_alike(report, name, field) else ""
+
+
+def _bounds(row: Score, field: str, places: int) -> str:
+    if field not in row.intervals:
+        return ""
+    low, high = row.intervals[field]
+    return f"{low:.{places}f}\n{high:.{places}f}"

@@ -22,7 +22,7 @@ import tempfile
 import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,16 @@ from numpy.typing import NDArray
 
 from pirctl.device import memory_errors
 from pirctl.errors import TargetError
+from pirctl.evaluate.intervals import DoubleArray, Interval, block_counts, differences, intervals
 from pirctl.evaluate.lip_reader import MOST_FRAMES, ReadLips, fit_reader, own_reader
 from pirctl.evaluate.pixels import Distance, PixelScorer, Shown
 from pirctl.evaluate.scores import Score, Scorer
 from pirctl.evaluate.sheet import evaluation_sheet
+from pirctl.evaluate.sync import speech_envelope
 from pirctl.face.model import load_face_model
 from pirctl.files import atomic_file
 from pirctl.media import read_frames
-from pirctl.media.sound import write_sound
+from pirctl.media.sound import stream_sound, write_sound
 from pirctl.networks.lpips import find_lpips
 from pirctl.perform.actor import Actor
 from pirctl.perform.footage import read_ping_pong
@@ -71,6 +73,10 @@ class EvaluateReport:
         rows: those of `ROWS`.
         improvement: per baseline, how much better `ours` is: `correlation` as a difference, `lmd`
             and `mouth_mse` as per cent of the baseline's error removed.
+        differences: per row, the 95 % confidence interval of each score of ours minus the row's;
+            where it contains 0, they differ within noise.
+        curves: per row, how far the mouth is open in each held-out frame, in eye distances, None
+            where it could not be read; and `speech`, the envelope of the sound.
         leak: the mouth's movement when driven by silence, as a share of the truth's; it contains
             the reader's error. The idea is KeySync's (Bigata et al. 2025).
         scores_path: `scores.json`.
@@ -82,6 +88,8 @@ class EvaluateReport:
     frames: int
     rows: tuple[Score, ...]
     improvement: dict[str, dict[str, float]]
+    differences: dict[str, dict[str, Interval]]
+    curves: dict[str, list[float | None]]
     leak: float
     scores_path: Path
     sheet_path: Path
@@ -124,29 +132,35 @@ def evaluate(
     read = _fit(actor, on_progress) if read is None else read
     distances = find_lpips(actor.painter.device) if distances is None else distances
 
+    scorers: dict[str, Scorer] = {}
+
     def scorer(name: str) -> Scorer:
         pixels = PixelScorer(distances, -(-total // _LPIPS_FRAMES))
-        return Scorer(name, read, track, target.about.size_px, pixels)
+        scorers[name] = Scorer(name, read, track, target.about.size_px, pixels)
+        return scorers[name]
 
     with (
         tempfile.TemporaryDirectory(prefix="pirctl-") as temporary,
         memory_errors(f"painting {_BATCH} frames at once", "--device cpu"),
     ):
         sources = _expressions(actor, Path(temporary), first, total)
-        rows = {"truth": _score_truth(actor, scorer("truth"), first, total)}
+        _score_truth(actor, scorer("truth"), first, total)
         for name, source in sources.items():
             painted = _paint(actor, source(), first, total)
-            rows[name] = _score_painted(painted, actor, scorer(name), first, total, on_progress)
-        untouched = scorer("untouched frame")
-        rows[untouched.name] = _score_untouched(actor, untouched, first, total, on_progress)
+            _score_painted(painted, actor, scorer(name), first, total, on_progress)
+        _score_untouched(actor, scorer("untouched frame"), first, total, on_progress)
+        envelope = _envelope(actor, Path(temporary) / "right.wav", total)
         sheet_path = folder / "sheet.png"
         evaluation_sheet(actor, list(sources["ours"]()), first, total, sheet_path)
+    rows, apart = _judge(scorers, range(first, first + total), envelope)
     report = EvaluateReport(
         target=target.name,
         first_frame=first,
         frames=int(track.valid[first:].sum()),
         rows=tuple(rows[name] for name in ROWS),
         improvement=improvement(rows.values()),
+        differences=apart,
+        curves=_curves(scorers, range(first, first + total), envelope),
         leak=rows["silence"].movement,
         scores_path=folder / "scores.json",
         sheet_path=sheet_path,
@@ -154,6 +168,40 @@ def evaluate(
     with atomic_file(report.scores_path) as path:
         path.write_text(json.dumps(report.to_mapping(), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _envelope(actor: Actor, sound: Path, total: int) -> DoubleArray:
+    rate_hz = actor.settings.media.sample_rate_hz
+    return speech_envelope(stream_sound(sound, rate_hz), rate_hz, total)
+
+
+def _judge(
+    scorers: Mapping[str, Scorer], numbers: range, envelope: DoubleArray
+) -> tuple[dict[str, Score], dict[str, dict[str, Interval]]]:
+    """The rows with their intervals, and by how much ours differs from each other one."""
+    samples = {name: scorer.samples(numbers, envelope) for name, scorer in scorers.items()}
+    counts = block_counts(len(numbers))
+    rows = {}
+    for name, scorer in scorers.items():
+        sync, lag = (samples[name].get(one) for one in ("sync", "sync_lag"))
+        rows[name] = replace(
+            scorer.score(),
+            sync=None if sync is None else sync.value(),
+            sync_lag=None if lag is None else lag.value(),
+            intervals=intervals(samples[name], counts),
+        )
+    others = {name: rest for name, rest in samples.items() if name != "ours"}
+    return rows, {name: differences(samples["ours"], rest, counts) for name, rest in others.items()}
+
+
+def _curves(
+    scorers: Mapping[str, Scorer], numbers: range, envelope: DoubleArray
+) -> dict[str, list[float | None]]:
+    curves = {name: scorer.curve(numbers) for name, scorer in scorers.items()}
+    return {
+        name: [None if np.isnan(value) else round(float(value), 4) for value in curve]
+        for name, curve in {**curves, "speech": envelope}.items()
+    }
 
 
 def _expressions(
@@ -266,11 +314,10 @@ def _paint(
     return paint_stream(actor.painter, footage, expressions, actor.mouth_axes, batch_size=_BATCH)
 
 
-def _score_truth(actor: Actor, scorer: Scorer, first: int, total: int) -> Score:
+def _score_truth(actor: Actor, scorer: Scorer, first: int, total: int) -> None:
     for number, frame in _truth(actor, first, total):
         mask = actor.painter.masks([number])[0]
         scorer.add(number, frame, Shown(painted=frame, mask=mask))
-    return scorer.score()
 
 
 def _score_painted(
@@ -280,18 +327,17 @@ def _score_painted(
     first: int,
     total: int,
     on_progress: OnProgress,
-) -> Score:
+) -> None:
     truths = _truth(actor, first, total)
     for done, (item, (number, truth)) in enumerate(zip(painted, truths, strict=False), 1):
         shown = Shown(painted=item.frame, mask=item.mask, truth=truth)
         scorer.add(number, item.frame, shown)
         on_progress(Progress(step=scorer.name, done=done, total=total))
-    return scorer.score()
 
 
 def _score_untouched(
     actor: Actor, scorer: Scorer, first: int, total: int, on_progress: OnProgress
-) -> Score:
+) -> None:
     path = actor.target.frames_path
     shown = read_ping_pong(path, length=first, count=total)
     truths = _truth(actor, first, total)
@@ -301,4 +347,3 @@ def _score_untouched(
             shown_now = Shown(painted=frame, mask=mask, truth=truth)
             scorer.add(number, frame, shown_now, pose_number=pose)
             on_progress(Progress(step=scorer.name, done=done, total=total))
-    return scorer.score()

@@ -8,13 +8,14 @@ with little of it does not decide.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.compat import basicsr_metrics
+from pirctl.evaluate.intervals import Samples, mean_samples, share_samples
 from pirctl.evaluate.sharpness import cpbd, laplacian_energy
 
 ByteArray = NDArray[np.uint8]
@@ -89,54 +90,66 @@ class PixelScorer:
         self._distances = distances or {}
         self._every = distances_every
         self._seen = 0
-        self._means: dict[str, list[float]] = {}
-        self._sums: dict[str, tuple[float, float]] = {}
+        self._means: dict[str, dict[int, float]] = {}
+        self._sums: dict[str, dict[int, tuple[float, float]]] = {}
         self._last: tuple[int, Shown] | None = None
 
     def add(self, number: int, shown: Shown) -> None:
         """Measure a picture; flicker needs the one of the frame before, `number` - 1."""
         if shown.truth is not None:
             # Of the whole picture, so also where nothing was repainted.
-            self._mean("psnr_db", min(100.0, _psnr(shown.painted, shown.truth)))
-            self._mean("ssim", ssim(shown.painted, shown.truth))
+            self._mean(number, "psnr_db", min(100.0, _psnr(shown.painted, shown.truth)))
+            self._mean(number, "ssim", ssim(shown.painted, shown.truth))
         if not (shown.mask > 0.5).any():
             return
         box = _box(shown.mask > 0, margin=_WINDOW_PX)
         sharp = cpbd(_grey(shown.painted[box]), shown.mask[box] > 0.5)
         if sharp is not None:
-            self._mean("cpbd", sharp)
+            self._mean(number, "cpbd", sharp)
         if shown.truth is None:
             return
-        self._compare(shown, shown.truth, box)
+        self._compare(number, shown, shown.truth, box)
         if self._last is not None and self._last[0] == number - 1:
-            self._share("flicker", *flicker_energies(self._last[1], shown, box))
+            self._share(number, "flicker", *flicker_energies(self._last[1], shown, box))
         if self._seen % self._every == 0:
             wide = _box(shown.mask > 0.5, margin=0, least=LEAST_BOX_PX)
             for name, distance in self._distances.items():
-                self._mean(name, distance(shown.painted[wide], shown.truth[wide]))
+                self._mean(number, name, distance(shown.painted[wide], shown.truth[wide]))
         self._last, self._seen = (number, shown), self._seen + 1
 
     def score(self) -> PixelScore:
         """Score of all pictures so far."""
-        means = {name: float(np.mean(values)) for name, values in self._means.items()}
-        shares = {name: ours / true for name, (ours, true) in self._sums.items() if true > 0}
+        means = {name: float(np.mean(list(seen.values()))) for name, seen in self._means.items()}
+        sums = {name: np.sum(list(seen.values()), axis=0) for name, seen in self._sums.items()}
+        shares = {name: float(ours / true) for name, (ours, true) in sums.items() if true > 0}
         return PixelScore(**means, **shares)
 
-    def _compare(self, shown: Shown, truth: ByteArray, box: Box) -> None:
+    def samples(self, numbers: Sequence[int]) -> dict[str, Samples]:
+        """The scores as functions of these frames, for their intervals."""
+        nothing = (math.nan, math.nan)
+        found = {}
+        for name, seen in self._means.items():
+            found[name] = mean_samples(np.array([seen.get(one, math.nan) for one in numbers]))
+        for name, pairs in self._sums.items():
+            both = np.array([pairs.get(one, nothing) for one in numbers])
+            if np.nansum(both[:, 1]) > 0:
+                found[name] = share_samples(both[:, 0], both[:, 1])
+        return found
+
+    def _compare(self, number: int, shown: Shown, truth: ByteArray, box: Box) -> None:
         mask, inside = shown.mask, shown.mask > 0.5
         near = _box(inside, margin=_WINDOW_PX)
-        self._mean("mouth_psnr_db", psnr_inside(shown.painted, truth, inside))
-        self._mean("mouth_ssim", ssim(shown.painted[near], truth[near]))
+        self._mean(number, "mouth_psnr_db", psnr_inside(shown.painted, truth, inside))
+        self._mean(number, "mouth_ssim", ssim(shown.painted[near], truth[near]))
         pair = _grey(shown.painted[box]), _grey(truth[box])
-        self._share("sharpness", *(laplacian_energy(grey, inside[box]) for grey in pair))
-        self._share("seam", *(seam_gradient(grey, mask[box]) for grey in pair))
+        self._share(number, "sharpness", *(laplacian_energy(grey, inside[box]) for grey in pair))
+        self._share(number, "seam", *(seam_gradient(grey, mask[box]) for grey in pair))
 
-    def _mean(self, name: str, value: float) -> None:
-        self._means.setdefault(name, []).append(value)
+    def _mean(self, number: int, name: str, value: float) -> None:
+        self._means.setdefault(name, {})[number] = value
 
-    def _share(self, name: str, ours: float, true: float) -> None:
-        so_far = self._sums.get(name, (0.0, 0.0))
-        self._sums[name] = (so_far[0] + ours, so_far[1] + true)
+    def _share(self, number: int, name: str, ours: float, true: float) -> None:
+        self._sums.setdefault(name, {})[number] = (ours, true)
 
 
 def flicker_energies(before: Shown, shown: Shown, box: Box) -> tuple[float, float]:

@@ -6,13 +6,24 @@ landmarks of the true frame, so every row, the truth's own included, contains th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.evaluate.intervals import (
+    DoubleArray,
+    Interval,
+    Samples,
+    correlation_of,
+    curve_samples,
+    deviation_share,
+    mean_samples,
+)
 from pirctl.evaluate.lip_reader import MOUTH_20, ReadLips, correlation, lips_of, opening
 from pirctl.evaluate.pixels import PixelScore, PixelScorer, Shown
+from pirctl.evaluate.sync import sync_samples
 from pirctl.face.landmarks import eye_distance
 from pirctl.target import Track
 
@@ -34,12 +45,19 @@ class Score(PixelScore):
             in pixels of a 512 crop; lower is better. Source: Chen et al. 2018, LMD, mean form.
         movement: how much the mouth opens and closes, as a share of the truth's: the standard
             deviation of its opening, read in the pictures, over that of the tracked landmarks.
+        sync: correlation of the mouth's opening with the speech's envelope at the lag where it
+            peaks; None in fewer than two seconds. See `sync.py`.
+        sync_lag: that lag in frames; above 0 the mouth is late.
+        intervals: 95 % confidence interval of each score, by its name.
     """
 
     name: str
     correlation: float
     lmd_px: float
     movement: float
+    sync: float | None = None
+    sync_lag: float | None = None
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 class Scorer:
@@ -100,26 +118,55 @@ class Scorer:
         truth = opening(lips_of(landmarks[self._true])) / eye_distance(landmarks[self._true])
         return read, truth
 
+    def curve(self, numbers: Sequence[int]) -> DoubleArray:
+        """Opening of the mouth as read in these frames (T,); NaN where it was not."""
+        read, _ = self.openings()
+        return self._spread(read, numbers)
+
+    def samples(self, numbers: Sequence[int], envelope: DoubleArray) -> dict[str, Samples]:
+        """The scores as functions of these frames, for their intervals.
+
+        Args:
+            numbers: of all frames (T,), whether they could be measured or not.
+            envelope: (T,) of the speech that is heard with them.
+        """
+        read, truth = (self._spread(curve, numbers) for curve in self.openings())
+        distances = self._spread(self._distances(), numbers)
+        return {
+            "correlation": curve_samples(read, truth, correlation_of),
+            "lmd_px": mean_samples(distances),
+            "movement": curve_samples(read, truth, deviation_share),
+            **sync_samples(read, envelope),
+            **self._pixels.samples(numbers),
+        }
+
     def score(self) -> Score:
-        """Score of all frames so far."""
+        """Score of all frames so far, without what needs the sound."""
         if not self._lips:
             raise ValueError(f"row {self.name!r}: the lips could be read in no frame")
-        lips, true_lips = np.stack(self._lips), lips_of(self._track.landmarks[self._true])
         read, truth = self.openings()
         return Score(
             name=self.name,
             correlation=correlation(read, truth),
-            lmd_px=landmark_distance(lips[:, MOUTH_20], true_lips[:, MOUTH_20]) * self._scale,
+            lmd_px=float(self._distances().mean()),
             movement=float(read.std() / max(float(truth.std()), 1e-9)),
             **vars(self._pixels.score()),
         )
 
+    def _distances(self) -> FloatArray:
+        lips, true_lips = np.stack(self._lips), lips_of(self._track.landmarks[self._true])
+        return landmark_distances(lips[:, MOUTH_20], true_lips[:, MOUTH_20]) * self._scale
 
-def landmark_distance(first: FloatArray, second: FloatArray) -> float:
-    """Mean distance of points (T, P, 2), each set moved so that its mean is at the origin.
+    def _spread(self, values: FloatArray, numbers: Sequence[int]) -> DoubleArray:
+        known = dict(zip(self._true, values.tolist(), strict=True))
+        return np.array([known.get(number, np.nan) for number in numbers])
+
+
+def landmark_distances(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Mean distance (T,) of points (T, P, 2), each set moved so that its mean is at the origin.
 
     Source: Chen et al. 2018 (ECCV), the mean form; without the centring, the error of the head's
     pose would dominate.
     """
     first, second = (points - points.mean(1, keepdims=True) for points in (first, second))
-    return float(np.linalg.norm(first - second, axis=-1).mean())
+    return np.asarray(np.linalg.norm(first - second, axis=-1).mean(1), dtype=np.float32)

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pirctl.cli.evaluate import warn_without_gain
+from pirctl.cli.evaluate import score_table, warn_without_gain
+from pirctl.cli.tables import print_table
 from pirctl.evaluate.evaluate import ROWS, EvaluateReport
+from pirctl.evaluate.intervals import Interval
+from pirctl.evaluate.scores import Score
 
 
 def test_the_table_and_the_files(pirctl, workspace) -> None:
@@ -37,18 +40,48 @@ def test_the_table_and_the_files(pirctl, workspace) -> None:
 def test_a_result_that_is_no_better_than_a_baseline_is_said(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def report(**gains: float) -> EvaluateReport:
-        improvement = {name.replace("_", " "): {"lmd": gain} for name, gain in gains.items()}
+    def report(**gains: tuple[float, Interval]) -> EvaluateReport:
+        named = {name.replace("_", " "): gain for name, gain in gains.items()}
         return EvaluateReport(
-            target="anna", first_frame=0, frames=1, rows=(), improvement=improvement, leak=0.0,
+            target="anna", first_frame=0, frames=1, rows=(), leak=0.0, curves={},
+            improvement={name: {"lmd": gain} for name, (gain, _) in named.items()},
+            differences={name: {"lmd_px": apart} for name, (_, apart) in named.items()},
             scores_path=tmp_path, sheet_path=tmp_path,
         )  # fmt: skip
 
-    warn_without_gain(report(mean_mouth=12.0, wrong_speech=30.0))
+    warn_without_gain(report(mean_mouth=(12.0, (-2, -1)), wrong_speech=(30.0, (-4, -3))))
     assert capsys.readouterr().err == ""
-    warn_without_gain(report(mean_mouth=-3.0, wrong_speech=30.0))
+    warn_without_gain(report(mean_mouth=(-3.0, (1, 2)), wrong_speech=(30.0, (-4, -3))))
     said = capsys.readouterr().err
     assert "no nearer to the truth than those of: mean mouth; train" in said
+    warn_without_gain(report(mean_mouth=(12.0, (-2, -1)), wrong_speech=(30.0, (-4, 0.1))))
+    assert "than those of: wrong speech; train" in capsys.readouterr().err
+
+
+def test_what_cannot_be_told_from_ours_is_marked_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(name: str, lmd_px: float) -> Score:
+        return Score(
+            name=name, correlation=0.5, lmd_px=lmd_px, movement=1.0,
+            intervals={"lmd_px": (1.11, 3.33)},
+        )  # fmt: skip
+
+    apart = {"mean mouth": {"lmd_px": (-1, 1)}, "wrong speech": {"lmd_px": (-3, -2)}}
+    report = EvaluateReport(
+        target="anna", first_frame=0, frames=1, leak=0.0, curves={}, differences=apart,
+        rows=(row("ours", 2.0), row("mean mouth", 2.2), row("wrong speech", 4.4)),
+        improvement={"mean mouth": {"lmd": 9.0}, "wrong speech": {"lmd": 55.0}},
+        scores_path=tmp_path, sheet_path=tmp_path,
+    )  # fmt: skip
+    print_table(score_table(report))
+    out = capsys.readouterr().out
+    assert "≈2.20" in out
+    assert "≈9 %" in out
+    assert "≈4.40" not in out
+    assert "≈55 %" not in out
+    assert "1.11" in out
+    assert "3.33" in out
 
 
 def test_json_goes_to_stdout_alone(pirctl, workspace) -> None:

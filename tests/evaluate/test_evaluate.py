@@ -14,7 +14,7 @@ import pytest
 
 from pirctl.errors import TargetError
 from pirctl.evaluate.evaluate import BASELINES, ROWS, EvaluateReport, cut_sound, evaluate
-from pirctl.evaluate.scores import landmark_distance
+from pirctl.evaluate.scores import landmark_distances
 from pirctl.evaluate.sheet import evaluation_sheet
 from pirctl.face.model import FaceModel, load_face_model
 from pirctl.media.sound import read_sound, write_sound
@@ -132,6 +132,29 @@ def test_a_target_that_lost_its_last_frames_is_said_in_words_on_the_sheet(
     assert not (tmp_path / "sheet.png").exists()
 
 
+def test_every_score_has_an_interval_and_lies_in_it(report: EvaluateReport) -> None:
+    for row in report.rows:
+        scores = {name: value for name, value in vars(row).items() if isinstance(value, float)}
+        assert scores.keys() == row.intervals.keys()
+        for name in ("correlation", "lmd_px", "mouth_psnr_db", "cpbd"):
+            if name in scores:
+                low, high = row.intervals[name]
+                assert low <= scores[name] <= high, (row.name, name)
+
+
+def test_ours_is_told_from_the_baselines_beyond_noise(report: EvaluateReport) -> None:
+    assert report.differences.keys() == set(ROWS) - {"ours"}
+    for name in BASELINES:
+        low, high = report.differences[name]["lmd_px"]
+        assert low < report.row("ours").lmd_px - report.row(name).lmd_px < high < 0
+
+
+def test_the_curves_are_those_of_the_held_out_frames(actor: Actor, report: EvaluateReport) -> None:
+    assert report.curves.keys() == {*ROWS, "speech"}
+    assert {len(curve) for curve in report.curves.values()} == {FRAMES - TRAINING}
+    assert np.corrcoef(report.curves["truth"], report.curves["ours"])[0, 1] > 0.8
+
+
 def test_progress_names_each_row(report: EvaluateReport, reports: list[Progress]) -> None:
     assert {"reader", "ours", *BASELINES} <= {progress.step for progress in reports}
 
@@ -185,8 +208,8 @@ def test_the_wrong_speech_is_never_the_held_out_one(
 
 def test_landmark_distance_ignores_where_the_mouth_is() -> None:
     points = np.random.default_rng(0).normal(size=(5, 20, 2)).astype(np.float32)
-    assert landmark_distance(points, points + 7) == pytest.approx(0, abs=1e-5)
+    np.testing.assert_allclose(landmark_distances(points, points + 7), 0, atol=1e-5)
     stretched = points.copy()
     stretched[:, 0, 0] += 20.0
     # The mean moves by 1, so 19 points are off by 1 and one by 19.
-    assert landmark_distance(points, stretched) == pytest.approx((19 * 1 + 19) / 20, rel=1e-4)
+    np.testing.assert_allclose(landmark_distances(points, stretched), (19 * 1 + 19) / 20, rtol=1e-4)
