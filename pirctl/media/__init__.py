@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pirctl.media.crop import Crop
 from pirctl.media.probe import MediaInfo, expected_frames, probe
-from pirctl.media.reader import Crop, read_frames
+from pirctl.media.reader import read_frames
 from pirctl.media.sound import read_sound, sound_duration_s, stream_sound, write_sound
 from pirctl.media.video import SYNTHETIC_COMMENT, VideoWriter, check_video_name
 

@@ -7,17 +7,15 @@ resolved on reading, so a frame is what a viewer sees. Conversions happen inside
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError
+from pirctl.media.crop import Crop, crop_steps, scale_step
 from pirctl.media.damage import describe_damage, frame_limit, without_jumps
 from pirctl.media.probe import MediaInfo, expected_frames, probe
 from pirctl.media.process import command_of, file_url, running
@@ -25,34 +23,6 @@ from pirctl.media.process import command_of, file_url, running
 _log = logging.getLogger(__name__)
 
 Frame = NDArray[np.uint8]
-EXACT = "accurate_rnd+full_chroma_int"
-"""Flags of every scaling: rounding in swscale's fast paths costs 1 to 3 grey levels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crop:
-    """A square of a picture; it may reach outside, where the edge pixels are repeated.
-
-    Attributes:
-        x: left edge, in pixels of the picture (0 is the left edge of the first column).
-        y: top edge.
-        side: width and height.
-    """
-
-    x: float
-    y: float
-    side: float
-
-    def rounded(self) -> Crop:
-        """The square of whole pixels that reading cuts out.
-
-        Map points with this one: `crop_from_picture(p) = (p - (x, y)) * size_px / side`.
-        """
-        return Crop(
-            x=math.floor(self.x + 0.5),
-            y=math.floor(self.y + 0.5),
-            side=max(1, math.floor(self.side + 0.5)),
-        )
 
 
 def read_frames(
@@ -176,20 +146,20 @@ def _reading_command(
     import ffmpeg
 
     seek_s, left_out = _seek(info, rate, start_frame)
-    options = {"ss": f"{seek_s:.6f}"} if seek_s > 0 else {}
-    video = ffmpeg.input(file_url(info.path), **options)[str(info.video_stream)]
+    seek = {"ss": f"{seek_s:.6f}"} if seek_s > 0 else {}
+    video = ffmpeg.input(file_url(info.path), **seek)[str(info.video_stream)]
     video = without_jumps(video, info)
     if rate is not None:
         video = video.filter("fps", fps=str(rate), start_time=0)
     if left_out:
         video = video.filter("trim", start_frame=left_out)
-    if crop is not None:
-        video = _cropped(video, info, crop.rounded(), gray)
     before = _size_after(info, crop)
-    # At the same size only subsampled colour is interpolated, as it is before a crop.
-    resample = "bicubic" if size == before else "area" if size[0] < before[0] else "lanczos"
-    resample = "neighbor" if gray else resample
-    video = video.filter("scale", *size, flags=f"{resample}+{EXACT}")
+    steps = [scale_step(before, size, gray)]
+    if crop is not None:
+        shown = (info.width, info.height)
+        steps = crop_steps(shown, crop.rounded(), info.has_square_pixels, gray) + steps
+    for name, options in steps:
+        video = video.filter(name, **options)
     limit = {} if frames is None else {"frames:v": frames}
     output = video.output(
         "pipe:",
@@ -199,50 +169,3 @@ def _reading_command(
         **limit,
     )
     return command_of(output)
-
-
-def _surrounding(info: MediaInfo, inner: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """Corners (x0, y0, x1, y1) of the part that is worth converting: even, with some margin."""
-    width, height, x, y = inner
-    whole = (0, 0, info.width, info.height)
-    if not info.has_square_pixels:
-        return whole
-    margin = 8  # More than the interpolation of subsampled colour reaches.
-    x0, y0 = max(0, x - margin) // 2 * 2, max(0, y - margin) // 2 * 2
-    x1 = min(info.width, (x + width + margin + 1) // 2 * 2)
-    y1 = min(info.height, (y + height + margin + 1) // 2 * 2)
-    return whole if x1 % 2 or y1 % 2 else (x0, y0, x1, y1)
-
-
-def _cropped(video: Any, info: MediaInfo, crop: Crop, gray: bool) -> Any:
-    x, y, side = int(crop.x), int(crop.y), int(crop.side)
-    left, top = max(0, -x), max(0, -y)
-    right, bottom = max(0, x + side - info.width), max(0, y + side - info.height)
-    if left + right >= side or top + bottom >= side:
-        raise ValueError(f"{crop} lies outside the picture ({info.width} x {info.height})")
-    inner = (side - left - right, side - top - bottom, max(0, x), max(0, y))
-    x0, y0, x1, y1 = _surrounding(info, inner)
-    if (x0, y0, x1, y1) != (0, 0, info.width, info.height):
-        video = video.filter("crop", x1 - x0, y1 - y0, x0, y0)
-    # Full colour resolution first: ffmpeg cuts subsampled colour only at even positions.
-    video = video.filter("scale", x1 - x0, y1 - y0, flags=f"bicubic+{EXACT}")
-    video = video.filter("format", "gray" if gray else "gbrp")
-    video = video.filter("crop", *inner[:2], inner[2] - x0, inner[3] - y0)
-    width, height = inner[:2]
-    while (width, height) != (side, side):
-        # fillborders takes borders up to half a picture, so a wide one grows in steps.
-        step_left, step_right = min(left, width), min(right, width)
-        step_top, step_bottom = min(top, height), min(bottom, height)
-        left, right = left - step_left, right - step_right
-        top, bottom = top - step_top, bottom - step_bottom
-        width, height = width + step_left + step_right, height + step_top + step_bottom
-        video = video.filter("pad", width, height, step_left, step_top)
-        video = video.filter(
-            "fillborders",
-            left=step_left,
-            right=step_right,
-            top=step_top,
-            bottom=step_bottom,
-            mode="smear",
-        )
-    return video

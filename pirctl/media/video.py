@@ -15,9 +15,10 @@ import numpy as np
 
 from pirctl.errors import DecodeError, EncodeError
 from pirctl.files import atomic_file, check_writable
+from pirctl.media.crop import EXACT
 from pirctl.media.probe import MediaInfo, probe
 from pirctl.media.process import command_of, file_url, running
-from pirctl.media.reader import EXACT, Frame
+from pirctl.media.reader import Frame
 
 Quality = Literal["delivery", "archive", "labels"]
 

@@ -10,8 +10,9 @@ import pytest
 
 from pirctl.device import peak_bytes
 from pirctl.errors import DecodeError
+from pirctl.media.crop import Crop
 from pirctl.media.probe import probe
-from pirctl.media.reader import Crop, read_frames
+from pirctl.media.reader import read_frames
 from pirctl.media.video import VideoWriter
 from tests.media.clips import counting_clip, ffmpeg, moving_frames, psnr, tone
 
