@@ -28,13 +28,13 @@ LAYERS = [
     {"prepare", "training"},
     {"dub"},
     {"evaluate"},
-    {"inspect", "bench", "demo", "doctor"},
+    {"inspect", "bench", "check", "demo", "doctor"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = {"torch", "cv2", "librosa", "transformers", "mediapipe", "matplotlib", "av"}
 TORCH_AT_TOP = {
-    "bench", "compat", "demo", "dub", "evaluate", "face", "inspect", "networks", "perform",
+    "bench", "check", "compat", "demo", "dub", "evaluate", "face", "inspect", "networks", "perform",
     "prepare", "speech", "target", "training",
 }  # fmt: skip
 

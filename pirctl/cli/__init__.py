@@ -18,7 +18,18 @@ from typing import Annotated
 import typer
 
 from pirctl import __version__
-from pirctl.cli import bench, demo, doctor, evaluate, inspect, models, preprocess, reenact, train
+from pirctl.cli import (
+    bench,
+    check,
+    demo,
+    doctor,
+    evaluate,
+    inspect,
+    models,
+    preprocess,
+    reenact,
+    train,
+)
 from pirctl.cli.output import print_message, printable
 from pirctl.errors import PirctlError
 
@@ -50,6 +61,7 @@ def _common(
 
 
 # The commands, in the order in which they are used.
+app.command("check")(check.check)
 app.command("preprocess")(preprocess.preprocess)
 app.command("train")(train.train)
 app.command("reenact")(reenact.reenact)
