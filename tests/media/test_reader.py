@@ -248,7 +248,9 @@ def test_time_stamps_that_jump_by_hours_make_neither_frames_nor_memory(
     left = 100 - (last - first)
     assert left <= count <= 100 + 25
     assert said == [(count, "its time stamps jump by more than 5 seconds")]
-    assert peak_bytes(with_children=True) - peak_bytes() < max(before + 1, 1 << 30)
+    # A child is a copy of this process until it is ffmpeg, and counts as large as that.
+    largest = peak_bytes(with_children=True) - peak_bytes()
+    assert largest <= max(before, peak_bytes() + (1 << 30))
 
 
 @pytest.mark.parametrize("seed", range(4))
