@@ -9,7 +9,6 @@ import importlib.util
 import os
 import platform
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Literal
 from pirctl import __version__, config
 from pirctl.device import cpu_count, physical_bytes
 from pirctl.errors import PirctlError, ProgramMissing
+from pirctl.files import existing_parent, free_bytes
 from pirctl.media.process import ffmpeg_program
 from pirctl.settings import DEFAULT_PRESET, Settings
 from pirctl.target.workspace import workspace_folder
@@ -259,11 +259,9 @@ def _disks(preset: PresetCheck, workspace: Path) -> Iterator[Check]:
 
 
 def _disk(name: str, folder: Path, wanted_bytes: float, advice: str) -> Check:
-    standing = folder.absolute()
-    while not standing.exists() and standing != standing.parent:
-        standing = standing.parent
+    standing = existing_parent(folder.absolute())
     try:
-        free = shutil.disk_usage(standing).free
+        free = free_bytes(standing)
     except OSError as error:
         return Check(name=name, state="note", found=f"{folder}: {error.strerror}")
     found = f"{folder}, {free / 1e9:.1f} GB free"

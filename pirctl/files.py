@@ -33,10 +33,20 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.0f} MB"
 
 
-def _existing_parent(folder: Path) -> Path:
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
+
+
+def free_bytes(path: Path) -> int:
+    """Free space on the disk on which `path` is, or would be if it were made.
+
+    Raises:
+        OSError: the disk does not answer.
+    """
+    return shutil.disk_usage(existing_parent(path.absolute())).free
 
 
 def check_writable(path: Path, *, needed_bytes: int = 0, force: bool = True) -> None:
@@ -57,7 +67,7 @@ def check_writable(path: Path, *, needed_bytes: int = 0, force: bool = True) -> 
         raise PirctlError(
             f"{path} exists already", hint="choose another --output, or add --force to replace it"
         )
-    parent = _existing_parent(path.absolute().parent)
+    parent = existing_parent(path.absolute().parent)
     if not parent.is_dir():
         raise PirctlError(
             f"{path} cannot be written: {parent} is not a folder",
@@ -68,11 +78,11 @@ def check_writable(path: Path, *, needed_bytes: int = 0, force: bool = True) -> 
             f"{path} cannot be written: no permission to write in {parent}",
             hint="choose an output in a folder of your own",
         )
-    free_bytes = shutil.disk_usage(parent).free
-    if free_bytes < needed_bytes:
+    free = free_bytes(parent)
+    if free < needed_bytes:
         raise PirctlError(
             f"{path} needs about {_megabytes(needed_bytes)}, but the disk of {parent} has "
-            f"{_megabytes(free_bytes)} free",
+            f"{_megabytes(free)} free",
             hint="free some space, or choose an output on another disk",
         )
 

@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pirctl.bench.load import busy_thread
-from pirctl.bench.workload import IDENTITY_WIDTH, Ceiling, PictureNetworks, speech_networks
+from pirctl.bench.workload import IDENTITY_WIDTH, PictureNetworks, speech_networks
 from pirctl.device import peak_bytes
 from pirctl.media import VideoWriter, read_frames
+from pirctl.networks.ceiling import Ceiling
 from pirctl.networks.inference import Precision, default_precision
 from pirctl.progress import OnProgress, Progress, Stopwatch, ignore_progress
 from pirctl.settings import MediaSettings, Settings

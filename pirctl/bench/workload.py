@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pirctl.face.camera import FLIP, intrinsics
@@ -20,8 +19,6 @@ from pirctl.speech.encoder import SpeechEncoder
 
 IDENTITY_WIDTH, EXPRESSION_WIDTH = 80, 64
 """The paper's face model; the width hardly matters for speed."""
-
-_CEILING_CHANNELS, _CEILING_SIZE = 256, 128
 
 
 class PictureNetworks:
@@ -95,22 +92,6 @@ def _references(batch: int, count: int, side: int, device: torch.device) -> Refe
         weight=torch.rand(batch, count, device=device),
         mouth=torch.rand(batch, side, side, device=device),
     )
-
-
-class Ceiling:
-    """A convolution as fast as the device has one: 3 x 3, channels-last."""
-
-    def __init__(self, device: torch.device, precision: Precision) -> None:
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        channels = _CEILING_CHANNELS
-        x = torch.randn(1, channels, _CEILING_SIZE, _CEILING_SIZE)
-        weight = torch.randn(channels, channels, 3, 3)
-        self.x = x.to(device, dtype, memory_format=torch.channels_last)
-        self.weight = weight.to(device, dtype, memory_format=torch.channels_last)
-
-    def run(self) -> Tensor:
-        """Convolve once."""
-        return F.conv2d(self.x, self.weight, padding=1)
 
 
 def speech_networks(

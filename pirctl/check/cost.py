@@ -11,6 +11,9 @@ from pathlib import Path
 
 from pirctl.device import cpu_count, select_device
 from pirctl.errors import PirctlError
+from pirctl.files import free_bytes
+from pirctl.networks.ceiling import Ceiling
+from pirctl.prepare.preprocess import target_bytes
 from pirctl.settings import STAGES, Settings
 from pirctl.target import Target
 from pirctl.target.workspace import target_names, workspace_folder
@@ -23,14 +26,12 @@ _TRAIN_S = 600.0
 _PAINT_FRAMES_PER_S = 17.0
 """Figures of models/cards/laptop.md: 512 px, 20 s, two cores beside other work."""
 
-_FRAME_BYTES = 90_000
-"""Of a target, per frame of 512 px, as `preprocess` reckons."""
 _STAGES_BYTES = 65e6
 """Checkpoints, bank and previews of laptop's stages, measured on the same clip."""
 _PAINTED_SHARE = 3.0
 """Segments and result of a dub together, in sizes of the source."""
 
-_REPEATS, _CHANNELS, _SIDE = 5, 256, 128
+_REPEATS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +87,9 @@ def estimate(
         SettingsError: this machine has no such device.
     """
     frames = duration_s * settings.media.frame_rate
-    disk = frames * _FRAME_BYTES * (settings.media.size_px / 512) ** 2 + _STAGES_BYTES
-    disk += _PAINTED_SHARE * source_bytes
+    disk = target_bytes(frames, settings) + _STAGES_BYTES + _PAINTED_SHARE * source_bytes
     folder = workspace_folder(workspace)
-    disk_bytes, free_bytes = round(disk), _free_bytes(folder)
+    disk_bytes, free = round(disk), _free_bytes(folder)
     if preset != _MEASURED_PRESET or select_device(device).type != "cpu":
         basis = f"nobody measured {preset} on such a machine: pirctl bench --preset {preset}"
         return Cost(
@@ -98,7 +98,7 @@ def estimate(
             dub_s=None,
             basis=basis,
             disk_bytes=disk_bytes,
-            free_bytes=free_bytes,
+            free_bytes=free,
         )
     speed = _gflops() / _MEASURED_GFLOPS
     basis = (
@@ -115,30 +115,28 @@ def estimate(
         dub_s=painted_frames / _PAINT_FRAMES_PER_S / speed,
         basis=basis,
         disk_bytes=disk_bytes,
-        free_bytes=free_bytes,
+        free_bytes=free,
     )
 
 
 def _gflops() -> float:
     """Billions of operations a second of a convolution, now and here."""
     import torch
-    from torch.nn.functional import conv2d
 
     threads = torch.get_num_threads()
     torch.set_num_threads(cpu_count())
     try:
         with torch.inference_mode():
-            x = torch.rand(1, _CHANNELS, _SIDE, _SIDE).to(memory_format=torch.channels_last)
-            weight = torch.rand(_CHANNELS, _CHANNELS, 3, 3).to(memory_format=torch.channels_last)
-            conv2d(x, weight, padding=1)
+            ceiling = Ceiling(torch.device("cpu"), "float32")
+            ceiling.run()
             taken = []
             for _ in range(_REPEATS):
                 start = time.perf_counter()
-                conv2d(x, weight, padding=1)
+                ceiling.run()
                 taken.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)
-    return 2 * 9 * _CHANNELS**2 * _SIDE**2 / statistics.median(taken) / 1e9
+    return Ceiling.OPERATIONS / statistics.median(taken) / 1e9
 
 
 def _trained_here(folder: Path, preset: str) -> Iterator[float]:
@@ -158,12 +156,7 @@ def _last_seconds(log: Path) -> float:
 
 
 def _free_bytes(folder: Path) -> int | None:
-    import shutil
-
-    standing = folder.absolute()
-    while not standing.exists() and standing != standing.parent:
-        standing = standing.parent
     try:
-        return shutil.disk_usage(standing).free
+        return free_bytes(folder)
     except OSError:
         return None

@@ -15,8 +15,8 @@ from pirctl.check.sounds import percent
 from pirctl.face.track import FaceDetector
 from pirctl.media import MediaInfo
 from pirctl.media.cuts import difference, small_gray
+from pirctl.media.picture import HLG, PQ
 
-_PQ, _HLG = 16, 18
 _ANOTHER_SHOT = 0.6
 """Difference of two pictures half a second or more apart; people who walk stay below 0.4."""
 _TURNED_DEG, _FAR_DEG = 35.0, 60.0
@@ -108,7 +108,7 @@ def look_over(
         has_steady_rate=info.has_steady_rate,
         duration_s=info.duration_s,
         bit_depth=bit_depth,
-        dynamic_range={_PQ: "PQ", _HLG: "HLG"}.get(transfer, "standard"),
+        dynamic_range={PQ: "PQ", HLG: "HLG"}.get(transfer, "standard"),
         is_interlaced=is_interlaced,
         looks=count,
         cuts=cuts,

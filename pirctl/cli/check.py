@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 def check(
     video: Annotated[Path, typer.Argument(help="The video that shall be dubbed.")],
-    audio: Annotated[
-        Path | None,
-        typer.Option("--audio", "-a", help="The new speech: a sound file, or a video with sound."),
-    ] = None,
+    audio: options.Audio = None,
     preset: options.Preset = DEFAULT_PRESET,
     device: options.Device = None,
     offline: options.Offline = False,

@@ -69,6 +69,10 @@ TrackerModel = Annotated[
     Path | None,
     typer.Option(help="MediaPipe's face_landmarker.task.  [default: the one in the cache]"),
 ]
+Audio = Annotated[
+    Path | None,
+    typer.Option("--audio", "-a", help="Speech: a sound file, or a video with sound."),
+]
 OutputVideo = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Video to write.  [default: TARGET_SPEECH.mp4]"),

@@ -23,10 +23,7 @@ _MOST_LINES = 8
 def reenact(
     target: options.TargetArgument = None,
     target_option: options.TargetOption = None,
-    audio: Annotated[
-        Path | None,
-        typer.Option("--audio", "-a", help="Speech: a sound file, or a video with sound."),
-    ] = None,
+    audio: options.Audio = None,
     drive: Annotated[
         Path | None,
         typer.Option(

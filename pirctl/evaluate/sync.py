@@ -7,14 +7,13 @@ the mouth is, its height how surely it follows the sound. Much lower than SyncNe
 telling speakers apart, but it needs nothing and cannot be trained to please.
 
 On true footage of a single voice the peak lies within 3 frames of 0 and is 0.3 to 0.8 high; with
-music, a second voice or under ten seconds of speech it may not be found at all. So the score is
-read beside the truth's.
+music, a second voice or under ten seconds of speech it may not be found at all; about 0.2 is what
+chance finds in five seconds. So the score is read beside the truth's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,19 +28,6 @@ MOST_LAG_FRAMES = 15
 _LOW_HZ, _HIGH_HZ = 500.0, 2500.0
 _SLOWEST_FRAMES = 50
 _SMOOTHING = (0.25, 0.5, 0.25)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sync:
-    """How a mouth follows a sound.
-
-    Attributes:
-        lag_frames: where the correlation peaks; above 0 the mouth is late.
-        height: the correlation there; about 0.2 is what chance finds in five seconds.
-    """
-
-    lag_frames: int
-    height: float
 
 
 def speech_envelope(blocks: Iterable[FloatArray], rate_hz: int, frames: int) -> DoubleArray:
@@ -94,7 +80,8 @@ def sync_samples(opening: DoubleArray, envelope: DoubleArray) -> dict[str, Sampl
         envelope: (T,) from `speech_envelope`.
 
     Returns:
-        `sync_lag` in frames, and `sync`, the correlation at the lag that all frames together have.
+        `sync_lag` in frames, above 0 where the mouth is late, and `sync`,
+        the correlation at the lag that all frames together have.
     """
     if len(opening) <= 3 * MOST_LAG_FRAMES or np.isnan(opening).all():
         return {}
@@ -121,13 +108,3 @@ def sync_samples(opening: DoubleArray, envelope: DoubleArray) -> dict[str, Sampl
         "sync": Samples(moments=moments[:, best], score=correlation_of),
         "sync_lag": at_every_lag,
     }
-
-
-def sync_score(opening: DoubleArray, envelope: DoubleArray) -> Sync | None:
-    """Lag and height of the peak; None for fewer than two seconds. See `sync_samples`."""
-    samples = sync_samples(opening, envelope)
-    if not samples:
-        return None
-    return Sync(
-        lag_frames=round(samples["sync_lag"].value()), height=float(samples["sync"].value())
-    )

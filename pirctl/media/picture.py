@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError
-from pirctl.media.probe import MediaInfo, probe
+from pirctl.media.probe import MediaInfo, probe_video
 from pirctl.media.process import file_url
 
 # H.273 table 4: weights of red and blue in luma. What says nothing is BT.601, as for swscale.
@@ -31,6 +31,8 @@ _LUMA = {
     10: (0.2627, 0.0593),
 }
 _RGB = 0
+PQ, HLG = 16, 18
+"""Transfers of a high dynamic range."""
 _FULL = 2
 _PLANAR = re.compile(r"(yuvj?|yuva)(420|422|444|440|411|410)p(\d+)?(?:le)?$")
 _GRAY = re.compile(r"gray(\d+)?(?:le)?$")
@@ -117,7 +119,7 @@ class PictureFormat:
     @property
     def is_high_dynamic_range(self) -> bool:
         """Whether the transfer is PQ or HLG."""
-        return self.transfer in {16, 18}
+        return self.transfer in {PQ, HLG}
 
     @cached_property
     def bit_depth(self) -> int:
@@ -157,9 +159,7 @@ def read_format(video: Path | str | MediaInfo) -> PictureFormat:
     """
     import av
 
-    info = video if isinstance(video, MediaInfo) else probe(video)
-    if not info.has_video:
-        raise DecodeError(f"{info.path} has no pictures, only sound")
+    info = probe_video(video)
     try:
         with av.open(file_url(info.path), metadata_errors="replace") as container:
             stream = container.streams[info.video_stream]

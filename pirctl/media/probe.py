@@ -104,6 +104,18 @@ def check_readable(path: Path | str) -> Path:
     return path
 
 
+def probe_video(video: Path | str | MediaInfo) -> MediaInfo:
+    """What `probe` says of a file, or said already, that must have moving pictures.
+
+    Raises:
+        DecodeError: as `probe`; only sound.
+    """
+    info = video if isinstance(video, MediaInfo) else probe(video)
+    if not info.has_video:
+        raise DecodeError(f"{info.path} has no pictures, only sound")
+    return info
+
+
 def probe(path: Path | str, stream: int | None = None) -> MediaInfo:
     """Describe a media file without decoding more than its first picture.
 

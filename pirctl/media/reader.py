@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pirctl.errors import DecodeError
 from pirctl.media.crop import Crop, crop_steps, scale_step
 from pirctl.media.damage import describe_damage, frame_limit, without_jumps
-from pirctl.media.probe import MediaInfo, expected_frames, probe
+from pirctl.media.probe import MediaInfo, expected_frames, probe_video
 from pirctl.media.process import command_of, file_url, running
 
 _log = logging.getLogger(__name__)
@@ -63,9 +63,7 @@ def read_frames(
     Raises:
         DecodeError: not a video, or not one frame of it can be decoded.
     """
-    info = video if isinstance(video, MediaInfo) else probe(video)
-    if not info.has_video:
-        raise DecodeError(f"{info.path} has no pictures, only sound")
+    info = probe_video(video)
     if start_frame < 0 or (frames is not None and frames < 0):
         raise ValueError(f"start_frame {start_frame} and frames {frames} must not be negative")
     width, height = size or _size_after(info, crop)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError
-from pirctl.media.probe import MediaInfo, probe
+from pirctl.media.probe import MediaInfo, probe_video
 from pirctl.media.process import file_url
 
 _VP8_SHOWN = 0x10  # Bit of the first byte; a reference that is never shown has a packet of its own.
@@ -102,9 +102,7 @@ def read_timeline(video: Path | str | MediaInfo) -> Timeline:
     """
     import av
 
-    info = video if isinstance(video, MediaInfo) else probe(video)
-    if not info.has_video:
-        raise DecodeError(f"{info.path} has no pictures, only sound")
+    info = probe_video(video)
     try:
         with av.open(file_url(info.path), metadata_errors="replace") as container:
             stream = container.streams[info.video_stream]

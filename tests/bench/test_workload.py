@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from pirctl.bench.workload import Ceiling, PictureNetworks, speech_networks
+from pirctl.bench.workload import PictureNetworks, speech_networks
+from pirctl.networks.ceiling import Ceiling
 from tests.bench.test_bench import SMALL
 
 CPU = torch.device("cpu")

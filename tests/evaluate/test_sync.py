@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,23 @@ from pirctl.evaluate.sync import (
     MOST_LAG_FRAMES,
     speech_envelope,
     sync_samples,
-    sync_score,
     without_trend,
 )
 
 RATE = 16000
+
+
+@dataclass
+class Sync:
+    lag_frames: int
+    height: float
+
+
+def sync_score(opening: np.ndarray, envelope: np.ndarray) -> Sync | None:
+    samples = sync_samples(opening, envelope)
+    if not samples:
+        return None
+    return Sync(round(samples["sync_lag"].value()), float(samples["sync"].value()))
 
 
 def syllables(frames: int, seed: int = 0) -> np.ndarray:
