@@ -70,6 +70,7 @@ class PictureFormat:
 
     Attributes:
         codec: ffmpeg's name of the codec ("h264").
+        tag: four letters by which the container calls it ("avc1", "apch").
         width: stored columns.
         height: stored rows.
         pixel_format: ffmpeg's name ("yuv420p10le").
@@ -87,6 +88,7 @@ class PictureFormat:
     """
 
     codec: str
+    tag: str
     width: int
     height: int
     pixel_format: str
@@ -196,6 +198,7 @@ def describe(frame: Any, codec: Any, path: Path) -> PictureFormat:
     aspect = codec.sample_aspect_ratio
     return PictureFormat(
         codec=codec.codec.canonical_name,
+        tag=codec.codec_tag,
         width=frame.width,
         height=frame.height,
         pixel_format=name,

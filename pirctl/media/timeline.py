@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.errors import DecodeError
+from pirctl.media import h264
 from pirctl.media.probe import MediaInfo, probe_video
 from pirctl.media.process import file_url
 
@@ -37,8 +38,9 @@ class Timeline:
         ticks: (N,) int64, time stamp of each frame in ticks, rising.
         last_ticks: how many ticks the last frame is shown.
         key_frames: numbers of the frames at which decoding can begin, rising.
-        clean_frames: those of them across which nothing is reordered: every frame before is
-            stored before, every frame after is stored after.
+        clean_frames: those of them at which the video can be cut: nothing after refers to what
+            is before, and every frame before is stored before, every frame after is stored after.
+        reorder: by how many frames at most a frame is stored later than it is shown.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Timeline:
     last_ticks: int
     key_frames: tuple[int, ...]
     clean_frames: tuple[int, ...]
+    reorder: int
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -82,6 +85,11 @@ class Timeline:
     def mean_rate(self) -> Fraction:
         """Frames per second over the whole length, for what needs a single number."""
         return len(self) / (self.end - self.time(0))
+
+    def frame_at(self, ticks: int) -> int | None:
+        """Number of the frame with exactly this time stamp; None: there is none."""
+        frame = int(np.searchsorted(self.ticks, ticks))
+        return frame if frame < len(self) and self.ticks[frame] == ticks else None
 
     def key_frame_before(self, frame: int) -> int:
         """The last key frame that is `frame` or comes before it; 0 where an edit list hides it."""
@@ -119,12 +127,15 @@ class _Stamp:
     ticks: int
     duration: int
     is_key: bool
+    is_refresh: bool
 
 
 def _packets(container: Any, stream: Any, path: Path) -> Iterator[_Stamp]:
     """Time stamps of the packets that become frames, in the order in which they are stored."""
     first: int | None = None
-    is_vp8 = stream.codec_context.name == "vp8"
+    codec = stream.codec_context.codec.canonical_name
+    is_vp8 = codec == "vp8"
+    size = h264.length_size(stream.codec_context.extradata or b"")
     for packet in container.demux(stream):
         if not packet.size:
             continue
@@ -137,7 +148,10 @@ def _packets(container: Any, stream: Any, path: Path) -> Iterator[_Stamp]:
         first = packet.pts if first is None else first
         # Leading pictures of an open group refer to what is not in the file.
         if packet.pts >= first and not packet.is_discard:
-            yield _Stamp(packet.pts, packet.duration or 0, packet.is_keyframe)
+            is_key = packet.is_keyframe
+            # A key frame of H.264 may be a recovery point only.
+            refreshes = is_key and (codec != "h264" or h264.has_idr(bytes(packet), size))
+            yield _Stamp(packet.pts, packet.duration or 0, is_key, refreshes)
 
 
 def _untimed(path: Path, what: str) -> DecodeError:
@@ -177,6 +191,7 @@ def _timeline(
     shown = np.empty(len(order), np.int64)
     shown[order] = np.arange(len(order))
     is_key = np.array([packet.is_key for packet in packets])
+    is_refresh = np.array([packet.is_refresh for packet in packets])
     # Clean: in storage all that went before is shown before, all that follows is shown after.
     before = np.maximum.accumulate(np.concatenate([[-1], shown[:-1]])) < shown
     after = np.minimum.accumulate(shown[::-1])[::-1] >= shown
@@ -188,5 +203,6 @@ def _timeline(
         ticks=ticks,
         last_ticks=max(1, last),
         key_frames=tuple(sorted(int(n) for n in shown[is_key])),
-        clean_frames=tuple(sorted(int(n) for n in shown[is_key & before & after])),
+        reorder=max(0, int((np.arange(len(shown)) - shown).max())),
+        clean_frames=tuple(sorted(int(n) for n in shown[is_refresh & before & after])),
     )

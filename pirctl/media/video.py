@@ -31,8 +31,7 @@ SYNTHETIC_COMMENT = (
 )
 """What the file's comment says, so that what pirctl makes is marked as synthetic."""
 
-# What players accept inside each container; anything else is encoded anew.
-_COPIED_SOUND = {
+COPIED_SOUND = {
     ".mp4": {"aac", "mp3", "ac3", "eac3", "alac"},
     ".m4v": {"aac", "mp3", "ac3", "eac3", "alac"},
     ".mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
@@ -41,6 +40,7 @@ _COPIED_SOUND = {
     | {"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"},
     ".webm": {"opus", "vorbis"},
 }
+"""Sound that players accept inside each container; anything else is encoded anew."""
 
 
 def check_video_name(path: Path | str) -> Path:
@@ -50,8 +50,8 @@ def check_video_name(path: Path | str) -> Path:
         EncodeError: it does not.
     """
     path = Path(path)
-    if path.suffix.lower() not in _COPIED_SOUND:
-        known = ", ".join(_COPIED_SOUND)
+    if path.suffix.lower() not in COPIED_SOUND:
+        known = ", ".join(COPIED_SOUND)
         raise EncodeError(
             f"{path}: no video can be written with the ending {path.suffix!r}",
             hint=f"use one of {known}",
@@ -195,7 +195,7 @@ class VideoWriter:
 
     def _sound_options(self, sound: MediaInfo) -> dict[str, Any]:
         suffix = self.path.suffix.lower()
-        if sound.audio_codec in _COPIED_SOUND[suffix]:
+        if sound.audio_codec in COPIED_SOUND[suffix]:
             return {"c:a": "copy"}
         if suffix == ".webm":
             return {"c:a": "libopus", "b:a": "160k"}

@@ -23,5 +23,10 @@ Pose = Literal["original", "loop", "still"]
 """Which of the target's frames a reenacted video shows."""
 UpperFace = Literal["video", "speech"]
 """Where eyes and brows come from."""
+Pauses = Literal["original", "closed"]
+"""What a dubbed video shows where nobody speaks: its own frames, or a closed mouth."""
 LipTrackerName = Literal["own", "mediapipe"]
 """What measures the lips in evaluation."""
+Codec = Literal["source", "h264", "hevc", "vp9", "av1", "prores", "ffv1"]
+"""How a dubbed video is encoded; "source" keeps the source's codec where container and encoders
+allow it."""
