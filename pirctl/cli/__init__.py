@@ -23,6 +23,7 @@ from pirctl.cli import (
     check,
     demo,
     doctor,
+    dub,
     evaluate,
     inspect,
     models,
@@ -40,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Put new speech on a speaker's lips, in the original shot.",
-    epilog="pirctl preprocess video.mp4; pirctl train; pirctl reenact --audio speech.wav",
+    epilog="pirctl dub video.mp4 --audio speech.wav",
 )
 
 
@@ -62,6 +63,7 @@ def _common(
 
 # The commands, in the order in which they are used.
 app.command("check")(check.check)
+app.command("dub")(dub.dub)
 app.command("preprocess")(preprocess.preprocess)
 app.command("train")(train.train)
 app.command("reenact")(reenact.reenact)

@@ -5,14 +5,13 @@
     0.04,0.32,0.05
 
 Times are seconds. Between two values of a column there is a straight line, before the first and
-after the last it holds; an empty cell is no value. Reading takes what spreadsheets write: a byte
-order mark, spaces, quotes, semicolons or tabs for the commas, decimal commas, empty rows.
+after the last it holds; an empty cell is no value. Reading takes what spreadsheets write
+(`sheets`), decimal commas included.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.dub.sheets import read_rows
 from pirctl.errors import SettingsError
 from pirctl.files import atomic_file, check_writable
 
@@ -29,7 +29,6 @@ FloatArray = NDArray[np.float32]
 Knots = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _FORMAT_HINT = "the first row names the columns, for example: time,jawOpen,mouthSmileLeft"
-_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ def read_curves(path: Path) -> Curves:
     Raises:
         SettingsError: missing, no text, or not such a table; says the row and the column.
     """
-    rows = _rows(path)
+    rows = read_rows(path, "expression curves", _FORMAT_HINT)
     if not rows:
         raise SettingsError(f"{path} has no row", hint=_FORMAT_HINT)
     names = _header(path, rows[0][1])
@@ -111,39 +110,6 @@ def write_curves(
                 done += 1
 
         yield append
-
-
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows with something in them, each with its number in the file, cells stripped."""
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file of expression curves", hint="check the name")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8-sig")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"{path} is not a text file in UTF-8", hint="save it as CSV (UTF-8)"
-        ) from error
-    lines = io.StringIO(text, newline="")
-    first = text.lstrip().partition("\n")[0].strip()
-    if first.lower().startswith("sep=") and len(first) == 5:
-        delimiter = first[-1]  # A hint that Excel reads and writes.
-    else:
-        delimiter = max(",;\t", key=first.count)
-    rows = []
-    reader = csv.reader(lines, delimiter=delimiter)
-    try:
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped) and "".join(stripped).lower() != "sep=":
-                rows.append((reader.line_num, stripped))
-    except csv.Error as error:
-        raise SettingsError(f"{path}, row {reader.line_num}: {error}", hint=_FORMAT_HINT) from error
-    return rows
 
 
 def _header(path: Path, cells: list[str]) -> dict[int, str]:

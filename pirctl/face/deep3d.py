@@ -28,10 +28,11 @@ from torch import Tensor, nn
 from pirctl.compat import import_torchvision
 from pirctl.errors import SettingsError
 from pirctl.face.camera import FLIP, intrinsics, project, transform
-from pirctl.face.fit import ClipFit, fill_clip, match_points, usable_frames
+from pirctl.face.fit import ClipFit, fill_clip
 from pirctl.face.foreign_weights import load_weights
 from pirctl.face.landmarks import LANDMARKS_68, landmarks_68_from_98
 from pirctl.face.model import BFM, FaceModel
+from pirctl.face.observed import match_points, usable_frames
 from pirctl.media import Crop
 from pirctl.progress import OnProgress, Progress, ignore_progress
 

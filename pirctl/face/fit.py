@@ -16,14 +16,10 @@ import torch
 from torch import Tensor
 
 from pirctl.device import one_thread
-from pirctl.errors import FaceNotFound
-from pirctl.face import landmarks as mesh
 from pirctl.face.camera import head_angles, intrinsics, rotation_from_vector, vector_from_rotation
 from pirctl.face.model import FaceModel
+from pirctl.face.observed import NOISE, ObservedClip, observe
 from pirctl.face.solve import (
-    DEVIATIONS,
-    EFFECTIVE_POINTS,
-    FULL_STRENGTH,
     Problem,
     State,
     project_state,
@@ -33,13 +29,9 @@ from pirctl.face.solve import (
 )
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import FitSettings
-from pirctl.tensors import check_shape
 
 FloatArray = npt.NDArray[np.float32]
 
-NOISE = (0.001, 0.01)
-"""Least and most noise assumed, as a fraction of the distance between the outer eye corners. The
-first solve assumes the most; what it leaves over tells how well this clip can be explained."""
 CHUNK_FRAMES = 240
 """Frames whose results are kept from one solve."""
 JUMP = 0.06
@@ -101,32 +93,60 @@ def fit_clip(
         FaceNotFound: no frame is valid.
         ValueError: shapes that do not fit.
     """
-    settings = settings or FitSettings()
-    tracked, index = usable_frames(landmarks, valid)
     middle = size_px / 2
-    beside = np.subtract(principal_px or (middle, middle), middle).astype(np.float32)
-    tracked = tracked - beside  # As seen by a camera whose axis meets the middle.
-    points, rows, places = match_points(torch.from_numpy(tracked[index]), model)
-    right, left = (int((places == corner).nonzero()[0]) for corner in mesh.EYE_OUTER_CORNERS)
-    eyes_px = float(mesh.eye_distance(points, right, left).quantile(0.8))
+    principal = principal_px or (middle, middle)
+    clip = observe(landmarks, valid, model, size_px, principal, settings or FitSettings())
+    points, problem = clip.points, clip.problem
     with torch.no_grad(), one_thread():
-        problem = _pose_problem(rows, places, model, float(size_px), eyes_px, settings)
         state = start(points, problem)
-        chosen = _spread(state, settings.identity_frames)
+        chosen = _spread(state, problem.settings.identity_frames)
         known = solve_identity(points[chosen[::5]], state.frames(chosen[::5]), problem, 6)
         problem = _with_noise(problem, points[chosen[::5]], known)
         state = _settle(points, _with_identity(state, known), problem, chosen)
-        state, error = _all_frames(points, index, state, problem, on_progress)
-        fitted = ClipFit(
-            z_id=state.z_id.numpy(),
-            z_exp=state.z_exp.numpy(),
-            R=state.R.numpy(),
-            t=state.t.numpy(),
-            K=intrinsics(state.log_focal.exp(), size_px).numpy() + _shift(beside),
-            valid=np.ones(len(index), dtype=bool),
-            error_px=error.numpy(),
-        )
-        return fill_clip(fitted, index, len(tracked))
+        return _fitted(clip, state, problem, on_progress)
+
+
+def fit_known(
+    landmarks: Any,
+    valid: Any,
+    model: FaceModel,
+    size_px: int,
+    z_id: FloatArray,
+    K: FloatArray,
+    settings: FitSettings | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> ClipFit:
+    """Fit poses and expressions of a person and a camera that are known.
+
+    Arguments as for `fit_clip`; the identity (I,) and the intrinsics (3, 3) stay as they are.
+    """
+    middle = (float(K[0, 2]), float(K[1, 2]))
+    clip = observe(landmarks, valid, model, size_px, middle, settings or FitSettings())
+    points, problem = clip.points, clip.problem
+    with torch.no_grad(), one_thread():
+        state = start(points, problem)
+        log_focal = torch.tensor(float(K[0, 0])).log()
+        person = replace(state, z_id=torch.from_numpy(z_id).float(), log_focal=log_focal)
+        state = _with_identity(state, person)
+        few = _spread(state, problem.settings.identity_frames)[::5]
+        apart = torch.zeros(max(0, len(few) - 2), dtype=torch.bool)
+        settled = solve_frames(points[few], apart, state.frames(few), problem, 6)
+        return _fitted(clip, state, _with_noise(problem, points[few], settled), on_progress)
+
+
+def _fitted(clip: ObservedClip, state: State, problem: Problem, on_progress: OnProgress) -> ClipFit:
+    """All frames with an identity and a camera that are settled."""
+    state, error = _all_frames(clip.points, clip.index, state, problem, on_progress)
+    fitted = ClipFit(
+        z_id=state.z_id.numpy(),
+        z_exp=state.z_exp.numpy(),
+        R=state.R.numpy(),
+        t=state.t.numpy(),
+        K=intrinsics(state.log_focal.exp(), int(problem.size_px)).numpy() + _shift(clip.beside),
+        valid=np.ones(len(clip.index), dtype=bool),
+        error_px=error.numpy(),
+    )
+    return fill_clip(fitted, clip.index, clip.frames)
 
 
 def _shift(beside: FloatArray) -> FloatArray:
@@ -134,81 +154,6 @@ def _shift(beside: FloatArray) -> FloatArray:
     moved = np.zeros((3, 3), np.float32)
     moved[:2, 2] = beside
     return moved
-
-
-def usable_frames(landmarks: Any, valid: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """The landmarks (T, L, 2) as float32, and the numbers of the frames that have a face.
-
-    Raises:
-        FaceNotFound: none has.
-        ValueError: shapes that do not fit.
-    """
-    tracked = np.asarray(landmarks, dtype=np.float32)
-    check_shape("landmarks", tracked, None, None, 2)
-    usable = np.asarray(valid, dtype=bool)
-    check_shape("valid", usable, len(tracked))
-    usable = usable & np.isfinite(tracked).all((1, 2))
-    index = np.flatnonzero(usable)
-    if not len(index):
-        raise FaceNotFound(
-            f"none of the {len(usable)} frames has a usable face",
-            hint="choose a clip in which the face is seen from the front",
-        )
-    return tracked, index
-
-
-def match_points(points: Tensor, model: FaceModel) -> tuple[Tensor, Tensor, Tensor]:
-    """The landmarks the model has, the vertices they belong to, and their places on the mesh.
-
-    Args:
-        points: (T, L, 2), L as for `fit_clip`.
-        model: the face model.
-
-    Returns:
-        (T, N, 2) points, (N,) vertices of the model, and (N,) points of the MediaPipe mesh.
-    """
-    count, places = points.shape[1], torch.tensor(mesh.LANDMARKS_68)
-    if count == 98:
-        return mesh.landmarks_68_from_98(points), model.landmarks_68, places
-    if count == 68:
-        return points, model.landmarks_68, places
-    if count not in mesh.MESH_COUNTS:
-        raise ValueError(f"landmarks: expected 468, 478, 98 or 68 points, got {count}")
-    has_vertex = model.mesh_vertices >= 0
-    if not has_vertex.any():  # Imported without the map: only the classic points are known.
-        return points[:, places], model.landmarks_68, places
-    places = has_vertex.nonzero()[:, 0]
-    return points[:, places], model.mesh_vertices[places], places
-
-
-def _pose_problem(
-    rows: Tensor,
-    places: Tensor,
-    model: FaceModel,
-    size_px: float,
-    eyes_px: float,
-    settings: FitSettings,
-) -> Problem:
-    weights = torch.ones(mesh.MESH_POINTS)
-    outline = torch.zeros(mesh.MESH_POINTS, dtype=torch.bool)
-    weights[list(mesh.LIPS_OUTER)] = 2.0
-    weights[list(mesh.LIPS_INNER)] = 4.0
-    weights[list(mesh.EYE_LEFT + mesh.EYE_RIGHT)] = 3.0
-    weights[list(mesh.FACE_OVAL)] = 0.5
-    outline[list(mesh.FACE_OVAL)] = True
-    weights, outline, mean = weights[places], outline[places], model.mean[rows]
-    return Problem(
-        mean=mean,
-        identity=model.identity_basis[:, rows].permute(1, 2, 0).contiguous(),
-        expression=model.expression_basis[:, rows].permute(1, 2, 0).contiguous(),
-        scale=FULL_STRENGTH if model.has_named_axes else DEVIATIONS,
-        weights=weights * (EFFECTIVE_POINTS / weights.sum()),
-        outline_left=outline & (mean[:, 0] > 0),
-        outline_right=outline & (mean[:, 0] < 0),
-        size_px=size_px,
-        noise_px=max(NOISE[1] * eyes_px, 1e-3),
-        settings=settings,
-    )
 
 
 def _with_noise(problem: Problem, points: Tensor, known: State) -> Problem:

@@ -291,6 +291,15 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(index * (length - side) / max(1, count - 1)) for index in range(count)]
 
 
+def follow(
+    frames: Iterable[Frame], detector: FaceDetector
+) -> Iterator[tuple[Frame, FloatArray | None]]:
+    """Every frame with the points of the one person in it, or None."""
+    follower, stream = FaceFollower(detector), iter(frames)
+    while batch := list(islice(stream, detector.batch)):
+        yield from zip(batch, follower.find_all(batch), strict=True)
+
+
 def track_frames(
     frames: Iterable[Frame],
     detector: FaceDetector,
@@ -304,16 +313,13 @@ def track_frames(
         Points (T, L, 2) in pixels of the frames, in gaps interpolated over time and zero where
         there was no face at all; validity (T,).
     """
-    follower = FaceFollower(detector)
     rows: list[FloatArray] = []
     valid: list[bool] = []
     nothing = np.zeros((detector.points, 2), np.float32)
-    stream = iter(frames)
-    while batch := list(islice(stream, detector.batch)):
-        for points in follower.find_all(batch):
-            rows.append(nothing if points is None else points)
-            valid.append(points is not None)
-            on_progress(Progress(step="tracking", done=len(rows), total=total))
+    for _, points in follow(frames, detector):
+        rows.append(nothing if points is None else points)
+        valid.append(points is not None)
+        on_progress(Progress(step="tracking", done=len(rows), total=total))
     if not rows:
         return np.zeros((0, detector.points, 2), np.float32), np.zeros(0, bool)
     found = np.array(valid)

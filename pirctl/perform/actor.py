@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pirctl.device import select_device
 from pirctl.face.masks import MaskPainter
 from pirctl.face.model import FaceModel
+from pirctl.face.warp import FaceWarp
 from pirctl.networks.face import FaceNetwork
 from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.networks.renderer import Renderer
 from pirctl.perform.blending import Blending
-from pirctl.perform.expression import mouth_axes, speech_expression
+from pirctl.perform.expression import mouth_axes, speech_expression, speech_silence
 from pirctl.perform.loading import (
     RenderStage,
     load_audio_stage,
@@ -36,6 +37,9 @@ from pirctl.target import Target, Track
 FloatArray = NDArray[np.float32]
 Express = Callable[[Path], Iterator[FloatArray]]
 """Sound file -> chunks (t, E) of expressions, ceil(duration * frame rate) rows in all."""
+Stage = Callable[[Track, float], Painter]
+"""Track of other frames of this person, pixels of their shot per pixel of the track's crop -> what
+paints those frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,8 @@ class Actor:
         settings: those the render stage was trained with.
         painter: repaints frames.
         express: turns a sound file into expressions.
+        silence: says how silent each row of these is, (T,) in [0, 1].
+        on: paints other frames of this person than the target's.
         axis_names: names of the expression axes, in their order.
         mouth_axes: indices of the expression axes that speech moves.
         own: what the person's own expressions in the training part can say.
@@ -57,6 +63,8 @@ class Actor:
     settings: Settings
     painter: Painter
     express: Express
+    silence: Callable[[Path], FloatArray]
+    on: Stage
     axis_names: tuple[str, ...]
     mouth_axes: tuple[int, ...]
     own: OwnExpressions
@@ -91,27 +99,17 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
     render = load_render_stage(target, where)
     about, track = target.about, target.track()
     model = load_target_model(target)
-    masks = MaskPainter(model, track.z_id, track.K, about.size_px, render.settings.mask)
     training_frames = render.about.train_frames
     rest = rest_expression(track, training_frames)
     ready = prepare_inference(face.face, where, precision)
-
-    def mask_of(number: int, z_exp: FloatArray) -> FloatArray:
-        both = np.stack([track.z_exp[number], z_exp])
-        return masks.paint(track.R[number], track.t[number], both)
-
-    painter = Painter(
-        track=track,
-        face=ready,
-        brush=_brush(render, ready, masks, track, model, where),
-        mask_of=mask_of,
-        device=where,
-    )
+    on = _stage(render, ready, track, model, where)
     return Actor(
         target=target,
         settings=render.settings,
-        painter=painter,
+        painter=on(track, about.crop_side / about.size_px),
         express=lambda path: speech_expression(path, audio, track.z_id, rest),
+        silence=lambda path: speech_silence(path, audio),
+        on=on,
         axis_names=model.expression_names,
         mouth_axes=mouth_axes(model.expression_names),
         own=OwnExpressions(track, model, training_frames),
@@ -119,29 +117,42 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
     )
 
 
-def _brush(
-    stage: RenderStage,
-    face: FaceNetwork,
-    masks: MaskPainter,
-    track: Track,
-    model: FaceModel,
-    device: torch.device,
-) -> Brush:
-    """What the stage was trained to paint with, ready for use."""
-    chosen = stage.settings.renderer
-    renderer = prepare_inference(stage.renderer, device, default_precision(device))
-    if isinstance(renderer, Renderer):
-        return Inpainting(
-            track=track, face=face, renderer=renderer, feature_size=chosen.feature_size
-        )
-    assert stage.bank is not None, "a blender is loaded with its bank"
-    size = stage.about.size_px
-    boxes = masks.largest_boxes(track.R, track.t, track.z_exp)
-    boxes[~track.valid] = 0
-    return Blending(
-        track=track,
-        face=face,
-        blender=renderer,
-        appearance=Appearance(stage.bank, track, model, device),
-        windows=Windows(torch.from_numpy(boxes), size, renderer.cell_px),
-    )
+def _stage(
+    render: RenderStage, face: FaceNetwork, track: Track, model: FaceModel, device: torch.device
+) -> Stage:
+    """What paints frames of the person of a target; `track` is the target's."""
+    renderer = prepare_inference(render.renderer, device, default_precision(device))
+    size, settings = render.about.size_px, render.settings
+    appearance = None if render.bank is None else Appearance(render.bank, track, model, device)
+
+    def on(scene: Track, shot_scale: float) -> Painter:
+        masks = MaskPainter(model, scene.z_id, scene.K, size, settings.mask)
+
+        def mask_of(number: int, z_exp: FloatArray) -> FloatArray:
+            both = np.stack([scene.z_exp[number], z_exp])
+            return masks.paint(scene.R[number], scene.t[number], both)
+
+        brush: Brush
+        if isinstance(renderer, Renderer):
+            brush = Inpainting(
+                track=scene,
+                face=face,
+                renderer=renderer,
+                feature_size=settings.renderer.feature_size,
+            )
+        else:
+            assert appearance is not None, "a blender is loaded with its bank"
+            boxes = masks.largest_boxes(scene.R, scene.t, scene.z_exp)
+            boxes[~scene.valid] = 0
+            brush = Blending(
+                track=scene,
+                face=face,
+                blender=renderer,
+                appearance=appearance,
+                windows=Windows(torch.from_numpy(boxes), size, renderer.cell_px),
+                warp=FaceWarp(model, scene.z_id, scene.K),
+                shot_scale=shot_scale,
+            )
+        return Painter(track=scene, face=face, brush=brush, mask_of=mask_of, device=device)
+
+    return on

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pirctl.face.warp import FaceWarp
 from pirctl.networks.blend import Blender, Decisions, References, assemble, sample
 from pirctl.networks.pictures import hide, to_bytes
 from pirctl.perform.choice import AHEAD_FRAMES, Chooser, nearest
@@ -35,6 +36,8 @@ class Blending:
         blender: decides what of the references to show; ready for use on the same device.
         appearance: the references.
         windows: the squares around the masks.
+        warp: puts the wanted face into the crop of `track`.
+        shot_scale: pixels of the shot per pixel of that crop.
     """
 
     track: Track
@@ -42,6 +45,8 @@ class Blending:
     blender: Blender
     appearance: Appearance
     windows: Windows
+    warp: FaceWarp
+    shot_scale: float = 1.0
 
     def plan(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Choose the references of a stream, looking some frames ahead."""
@@ -64,7 +69,7 @@ class Blending:
         with_face = torch.from_numpy(np.flatnonzero(self.track.valid[batch.numbers]))
         corners = self.windows.around(mask_boxes(masks, with_face))
         rows, side = batch.numbers, self.windows.side_px
-        wanted = self.appearance.warp.place(batch.z_exp, self.track.R[rows], self.track.t[rows])
+        wanted = self.warp.place(batch.z_exp, self.track.R[rows], self.track.t[rows])
         places = [(int(x), int(y)) for x, y in corners.tolist()]
         shown = self.appearance.references(wanted, picks, weights, places, side)
         mask = self.windows.cut(masks.unsqueeze(1), corners)
@@ -90,8 +95,8 @@ class Blending:
         self, decisions: Decisions, shown: References, picks: np.ndarray, corners: Tensor
     ) -> tuple[Patch, ...]:
         """What was decided, carried out on the pixels of the shot."""
-        scale = self.appearance.bank.scale
-        if scale == 1:
+        scale, finest = self.shot_scale, self.appearance.bank.scale
+        if scale <= 1 or finest == 1:
             return ()
         side = self.windows.side_px
         lefts = torch.floor(corners * scale)
@@ -107,7 +112,7 @@ class Blending:
         large = Decisions(
             **{name: sample(value, places) for name, value in vars(decisions).items()}
         )
-        pictures = to_bytes(assemble(large, finer, "bicubic", finer=scale)).cpu().numpy()
+        pictures = to_bytes(assemble(large, finer, "bicubic", finer=finest)).cpu().numpy()
         return tuple(
             Patch(picture=picture, x=int(x), y=int(y))
             for picture, (x, y) in zip(pictures, lefts.tolist(), strict=True)

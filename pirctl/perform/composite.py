@@ -49,6 +49,27 @@ def composite(frames: Tensor, prediction: Tensor, masks: Tensor) -> Tensor:
     return torch.where(weight > 0, blended, frames)
 
 
+def at_shot_size(
+    crop: NDArray[np.uint8], side: int, patch: Patch | None = None
+) -> NDArray[np.uint8]:
+    """The painted crop (S, S, 3) at the resolution of the shot, (side, side, 3).
+
+    Args:
+        crop: the repainted crop of any size.
+        side: of the crop's square in the shot.
+        patch: what is painted at the shot's own resolution, in place of the enlarged crop.
+    """
+    import cv2
+
+    method = cv2.INTER_AREA if side < crop.shape[0] else cv2.INTER_CUBIC
+    enlarged = np.asarray(cv2.resize(crop, (side, side), interpolation=method), np.uint8)
+    if patch is not None:
+        across = enlarged[patch.y : patch.y + len(patch.picture), patch.x :]
+        picture = patch.picture[: across.shape[0], : across.shape[1]]
+        across[:, : picture.shape[1]] = picture
+    return enlarged
+
+
 def paste_into_shot(
     shot: NDArray[np.uint8],
     crop: NDArray[np.uint8],
@@ -77,14 +98,8 @@ def paste_into_shot(
     result = shot.copy()
     if x1 <= x0 or y1 <= y0:
         return result
-    method = cv2.INTER_AREA if side < crop.shape[0] else cv2.INTER_CUBIC
     inside = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-    enlarged = cv2.resize(crop, (side, side), interpolation=method)
-    if patch is not None:
-        across = enlarged[patch.y : patch.y + len(patch.picture), patch.x :]
-        picture = patch.picture[: across.shape[0], : across.shape[1]]
-        across[:, : picture.shape[1]] = picture
-    painted = enlarged[inside]
+    painted = at_shot_size(crop, side, patch)[inside]
     weight = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)[inside][..., None]
     original = shot[y0:y1, x0:x1]
     blended = np.rint(original + weight * (painted.astype(np.float32) - original))

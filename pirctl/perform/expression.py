@@ -82,15 +82,26 @@ def speech_expression(
     check_shape("z_id", z_id, stage.decoder.identity_width)
     if rest is not None:
         check_shape("rest", rest, stage.decoder.expression_width)
+    loudness = _measure(sound, stage)
+    chunks = _predict(sound, stage, z_id, loudness)
+    return chunks if rest is None else _at_rest(chunks, _silence(sound, stage, loudness), rest)
+
+
+def speech_silence(sound: Path, stage: SpeechStage) -> FloatArray:
+    """How silent each frame is, (T,) in [0, 1]: as many rows as `speech_expression` has."""
+    return _silence(sound, stage, _measure(sound, stage))
+
+
+def _measure(sound: Path, stage: SpeechStage) -> Loudness:
+    with closing(stream_sound(sound, stage.settings.media.sample_rate_hz)) as pieces:
+        return stage.encoder.measure(pieces)
+
+
+def _silence(sound: Path, stage: SpeechStage, loudness: Loudness) -> FloatArray:
     rate_hz = stage.settings.media.sample_rate_hz
     with closing(stream_sound(sound, rate_hz)) as pieces:
-        loudness = stage.encoder.measure(pieces)
-    chunks = _predict(sound, stage, z_id, loudness)
-    if rest is None:
-        return chunks
-    with closing(stream_sound(sound, rate_hz)) as pieces:
         voice = hear_voice(pieces, loudness, stage.encoder.frame_samples, rate_hz)
-    return _at_rest(chunks, silence_gate(loudness, voice), rest)
+    return silence_gate(loudness, voice)
 
 
 def _predict(

@@ -89,8 +89,7 @@ def fit_track(
             )
         else:
             fit = _regress(work, work.regressor, made, cropped, valid)
-    limit = WORST_ERROR * np.maximum(eye_distance(mesh), 1.0)
-    usable = fit.valid & (np.nan_to_num(fit.error_px, nan=np.inf) < limit)
+    usable = usable_fits(fit, mesh)
     if not usable.any():
         raise FaceNotFound(
             f"{work.source.video}: the face model fits none of {len(valid)} frames",
@@ -107,6 +106,12 @@ def fit_track(
         K=fit.K,
         error_px=fit.error_px,
     )
+
+
+def usable_fits(fit: ClipFit, mesh: FloatArray) -> npt.NDArray[np.bool_]:
+    """Frames (T,) whose fit lies near the mesh's points (T, 468 or 478, 2)."""
+    limit = WORST_ERROR * np.maximum(eye_distance(mesh), 1.0)
+    return np.asarray(fit.valid & (np.nan_to_num(fit.error_px, nan=np.inf) < limit))
 
 
 def _regress(

@@ -1,4 +1,4 @@
-"""The three commands of the README, run as they stand there, on a small clip."""
+"""The first commands of the README, run as they stand there, on a small clip."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import shlex
 import shutil
 from fractions import Fraction
 from pathlib import Path
-
-import pytest
 
 from pirctl.media import probe
 from tests.cli.conftest import Command
@@ -21,28 +19,31 @@ _MORE = {
     "train": ("--holdout", "0.2", *(f"--set=train.{stage}.max_steps=1" for stage in
                                     ("audio", "face", "render"))),
     "reenact": (),
+    "dub": ("--pauses", "closed", "--landmarks"),
 }  # fmt: skip
 
 
-@pytest.fixture
-def commands() -> list[list[str]]:
-    """The words of the three lines under "Three commands", without `pirctl`."""
-    section = README.read_text(encoding="utf-8").split("## Three commands")[1].split("\n## ")[0]
-    lines = [shlex.split(line) for line in section.splitlines() if line.startswith("    pirctl ")]
-    return [words[1:] for words in lines[:3]]
+def commands(section: str) -> list[list[str]]:
+    """The words of the commands of a section, without `pirctl`."""
+    text = README.read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("    pirctl ")]
+    return [words[1:] for words in lines]
 
 
-def test_the_three_commands_of_the_readme_make_a_video(
-    pirctl: Command, tmp_path: Path, speech: Path, commands: list[list[str]]
+def test_the_commands_of_the_readme_make_their_videos(
+    pirctl: Command, tmp_path: Path, speech: Path
 ) -> None:
-    assert [words[0] for words in commands] == list(_MORE)
+    step_by_step = commands("Or step by step")[:3]
+    assert [words[0] for words in step_by_step] == ["preprocess", "train", "reenact"]
     (film := tmp_path / "film").mkdir()
     shutil.move(make_clip(film), tmp_path / "video.mp4")
     points = landmark_file(film, Fraction(25))
-    for words in commands:
-        more = (*_MORE[words[0]], points) if words[0] == "preprocess" else _MORE[words[0]]
+    for words in [*step_by_step, *commands("One command")]:
+        options = _MORE[words[0]]
+        more = (*options, points) if "--landmarks" in options else options
         outcome = pirctl(*words, *more)
         assert outcome.status == 0, outcome.err
     made = probe(tmp_path / "video_speech.mp4")
     assert (made.frames, made.has_audio) == (13, True)  # Half a second, the last frame a part.
-    assert outcome.out.strip().endswith("video_speech.mp4")
+    source, dubbed = (probe(tmp_path / name) for name in ("video.mp4", "video_dubbed.mp4"))
+    assert (dubbed.frames, dubbed.has_audio) == (source.frames, True)

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from pirctl.face.model import load_face_model
-from pirctl.media.sound import sound_duration_s
+from pirctl.media.sound import read_sound, sound_duration_s
 from pirctl.perform.actor import Actor
 from pirctl.perform.own import OwnExpressions
 from pirctl.perform.painter import Inpainting, Painter
 from pirctl.settings import MediaSettings, Settings, TrainSettings
 from pirctl.target import Target, Track
+from tests.prepare.drawn import SAMPLES
 from tests.targets import AXES, BROW, SIZE
 
 JAW = 0
@@ -63,6 +64,13 @@ def jaw_curve(path: Path) -> Iterator[np.ndarray]:
         yield chunk
 
 
+def quiet_frames(path: Path) -> np.ndarray:
+    """1 for every 25th of a second without sound, else 0."""
+    samples = read_sound(path, 16000)
+    frames = np.pad(samples, (0, -len(samples) % SAMPLES)).reshape(-1, SAMPLES)
+    return (np.abs(frames).max(axis=1) < 0.01).astype(np.float32)
+
+
 def own_expressions(track: Track) -> OwnExpressions:
     """What the person of a track can show, on a model with as few axes."""
     whole = load_face_model()
@@ -83,6 +91,8 @@ def make_actor(target: Target, *, training_frames: int | None = None) -> Actor:
         settings=Settings(media=MediaSettings(size_px=SIZE), train=TrainSettings(holdout_s=1)),
         painter=painter,
         express=jaw_curve,
+        silence=quiet_frames,
+        on=lambda track, _: replace(painter, track=track, brush=replace(brush, track=track)),
         axis_names=NAMES,
         mouth_axes=(JAW,),
         own=own_expressions(track),

@@ -11,6 +11,7 @@ import torch
 
 from pirctl.evaluate.sharpness import laplacian_energy
 from pirctl.face.model import FaceModel, load_face_model
+from pirctl.face.warp import FaceWarp
 from pirctl.media import Crop
 from pirctl.networks.blend import Blender, Decisions, References
 from pirctl.perform.bank import Bank
@@ -91,6 +92,8 @@ def _painter(track: Track, model: FaceModel, bank: Bank, blender) -> Painter:
         blender=blender,
         appearance=Appearance(bank, track, model, CPU),
         windows=Windows(mask_boxes(torch.from_numpy(masks), usable), SIZE, CELL),
+        warp=FaceWarp(model, track.z_id, track.K),
+        shot_scale=bank.scale,
     )
     return Painter(track=track, face=PlainFace(), brush=brush, mask_of=_mask, device=CPU)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -105,6 +106,10 @@ def make_actor(target: Target, model: FaceModel, training_frames: int) -> Actor:
         settings=Settings(media=MediaSettings(size_px=SIZE)),
         painter=painter,
         express=express,
+        silence=lambda path: np.zeros(len(next(express(path))), np.float32),
+        on=lambda track, _: replace(
+            painter, track=track, brush=replace(painter.brush, track=track)
+        ),
         axis_names=model.expression_names,
         mouth_axes=(jaw,),
         own=OwnExpressions(track, model, training_frames),

@@ -1,0 +1,142 @@
+"""The people of a video at its own times, found once for all speech that is put on it.
+
+TARGET/dub/scene-KEY/
+track.safetensors    pose and expression of every frame
+scene.json           the square, and where the video cuts
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.dub.cast import Casting, Member
+from pirctl.dub.own_times import Scene, crop_of, fit_scene, has_target_times, look_through
+from pirctl.dub.work import FOLDER, digest_of
+from pirctl.errors import TargetError
+from pirctl.face.landmark_file import Landmarks
+from pirctl.files import atomic_folder, file_hash
+from pirctl.media import Crop, MediaInfo
+from pirctl.media.cuts import find_cuts, small_gray
+from pirctl.media.planes import read_planes
+from pirctl.media.timeline import Timeline
+from pirctl.prepare.observers import open_points
+from pirctl.progress import OnProgress, Progress
+from pirctl.settings import FitSettings
+from pirctl.target import Target
+
+FORMAT = 1
+"""Counted up whenever the same video gives another scene."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """A video that is dubbed.
+
+    Attributes:
+        info: its headers.
+        timeline: when its frames are shown.
+        sha256: of the file.
+    """
+
+    info: MediaInfo
+    timeline: Timeline
+    sha256: str
+
+    def pictures(self) -> Iterator[NDArray[np.uint8]]:
+        """All frames as shown."""
+        return (planes.rgb() for planes in read_planes(self.info, timeline=self.timeline))
+
+
+def find_scene(
+    footage: Footage,
+    member: Member,
+    casting: Casting,
+    settings: FitSettings,
+    on_progress: OnProgress,
+) -> tuple[Scene, list[int]]:
+    """One person in the frames of a video, and the first frames of its later shots.
+
+    Raises:
+        FaceNotFound: the person is seen in no frame.
+        TargetError: a file of the target is damaged.
+        WeightsMissing: the tracker's model is not there.
+    """
+    target, landmarks = member.target, casting.tracker.landmarks
+    about = target.about
+    inputs = [
+        FORMAT, footage.sha256, footage.info.video_stream, about.inputs, about.face_model_hash,
+        member.face, casting.tracker.name, file_hash(landmarks) if landmarks else "",
+    ]  # fmt: skip
+    folder = target.folder / FOLDER / f"scene-{digest_of(inputs)}"
+    if found := _read(folder, about.size_px):
+        return found
+    if member.is_own_source and has_target_times(about, footage.timeline):
+        scene = Scene(track=target.track(), crop=crop_of(about), size_px=about.size_px)
+        cuts = find_cuts(map(small_gray, _counted(footage, on_progress)))
+    else:
+        scene, cuts = _track(footage, member, casting, settings, on_progress)
+    _write(folder, scene, cuts)
+    return scene, cuts
+
+
+def _track(
+    footage: Footage,
+    member: Member,
+    casting: Casting,
+    settings: FitSettings,
+    on_progress: OnProgress,
+) -> tuple[Scene, list[int]]:
+    total = len(footage.timeline)
+    with open_points(casting.tracker, casting.device, on_progress) as points:
+        if isinstance(points, Landmarks):
+            tracked = _rows(points, total)
+            cuts = find_cuts(map(small_gray, _counted(footage, on_progress)))
+        else:
+            tracked, cuts = look_through(
+                footage.info, footage.pictures(), points, total, on_progress
+            )
+    scene = fit_scene(
+        tracked, footage.timeline, member.target,
+        is_own_source=member.is_own_source, settings=settings, on_progress=on_progress,
+    )  # fmt: skip
+    return scene, cuts
+
+
+def _rows(points: Landmarks, total: int) -> Landmarks:
+    """Points of a file, one row a frame; containers count frames loosely, by one."""
+    rows = np.minimum(np.arange(total), len(points.valid) - 1)
+    return Landmarks(
+        points=points.points[rows], valid=points.valid[rows], width=points.width,
+        height=points.height, frame_rate=points.frame_rate,
+    )  # fmt: skip
+
+
+def _counted(footage: Footage, on_progress: OnProgress) -> Iterator[NDArray[np.uint8]]:
+    for number, picture in enumerate(footage.pictures()):
+        yield picture
+        done, total = number + 1, len(footage.timeline)
+        on_progress(Progress(step="looking for cuts", done=done, total=total))
+
+
+def _read(folder: Path, size_px: int) -> tuple[Scene, list[int]] | None:
+    try:
+        content = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+        crop = Crop(**content["crop"])
+        track = Target(folder).track()
+        return Scene(track=track, crop=crop, size_px=size_px), list(map(int, content["cuts"]))
+    except (OSError, ValueError, KeyError, TypeError, TargetError):
+        return None  # Not there, or damaged: found anew.
+
+
+def _write(folder: Path, scene: Scene, cuts: list[int]) -> None:
+    crop = scene.crop
+    content = {"crop": {"x": crop.x, "y": crop.y, "side": crop.side}, "cuts": cuts}
+    with atomic_folder(folder) as made:
+        Target(made).write_track(scene.track)
+        (made / "scene.json").write_text(json.dumps(content), encoding="utf-8")
