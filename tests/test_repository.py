@@ -28,7 +28,7 @@ LAYERS = [
     {"prepare", "training"},
     {"dub"},
     {"evaluate"},
-    {"inspect", "bench", "check", "demo", "doctor"},
+    {"inspect", "bench", "check", "demo", "doctor", "api"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -64,7 +64,7 @@ def test_every_part_has_its_layer() -> None:
 
 def test_few_modules_lie_beside_the_rooms() -> None:
     beside = {path.stem for path in SOURCES if path.parent.name == "pirctl"} - {"__init__"}
-    assert 7 <= len(beside) <= 9, beside
+    assert 7 <= len(beside) <= 10, beside
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
@@ -75,6 +75,8 @@ def test_no_module_is_longer_than_350_lines(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_imports_point_down(path: Path) -> None:
     own = part(path)
+    if name_of(path) == "pirctl/__init__.py":
+        return  # Hands out the names of `api`, when they are asked for.
     for name in imported(ast.parse(path.read_text())):
         if not name.startswith("pirctl."):
             continue
