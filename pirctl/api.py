@@ -31,6 +31,7 @@ from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import DEFAULT_PRESET
 from pirctl.settings.choices import StageName
 from pirctl.target import Target
+from pirctl.target.lock import lock_target
 from pirctl.target.workspace import find_target
 from pirctl.training import TrainReport, run
 
@@ -202,4 +203,5 @@ class Speaker:
         Raises:
             PirctlError: as `pirctl.evaluate.evaluate.evaluate`.
         """
-        return evaluate_actor(load_actor(self.target, device), on_progress=on_progress)
+        with lock_target(self.target, "evaluate"):
+            return evaluate_actor(load_actor(self.target, device), on_progress=on_progress)

@@ -44,12 +44,15 @@ def evaluate(
     from pirctl.evaluate.evaluate import evaluate as evaluate_actor
     from pirctl.evaluate.lip_reader import mediapipe_reader
     from pirctl.perform.actor import load_actor
+    from pirctl.target.lock import lock_target
     from pirctl.weights.catalog import find_weights
     from pirctl.weights.needs import fetch_at_first_use
 
     found = options.chosen_target(target, target_option, workspace)
     with ExitStack() as stack:
         on_progress = stack.enter_context(show_progress(quiet))
+        if output is None:
+            stack.enter_context(lock_target(found, "evaluate"))
         read = None
         if tracker == "mediapipe":
             if tracker_model is None:

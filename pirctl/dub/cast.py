@@ -83,9 +83,8 @@ def find_member(casting: Casting, video: Path, face: int | None, target: str | N
             f"face {face} is asked for, and faces are not told apart yet",
             hint="leave out the face: the largest and most central one is followed",
         )
-    own_name = name_from_video(video) + ("" if face is None else f"_face{face}")
-    name = check_name(target) if target else own_name
-    found = Target(workspace_folder(casting.workspace) / name)
+    found = target_of(casting, video, face, target)
+    name = found.name
     if not found.about_path.is_file():
         return Member(target=found, face=face, is_own_source=True)
     about = found.about
@@ -109,6 +108,13 @@ def find_member(casting: Casting, video: Path, face: int | None, target: str | N
             hint=f"--target NAME for a new one, or --target {name} if it shows the same person",
         )
     return Member(target=found, face=face, is_own_source=False)
+
+
+def target_of(casting: Casting, video: Path, face: int | None, target: str | None) -> Target:
+    """The target that paints a face, whether or not it is there yet; as for `find_member`."""
+    own_name = name_from_video(video) + ("" if face is None else f"_face{face}")
+    name = check_name(target) if target else own_name
+    return Target(workspace_folder(casting.workspace) / name)
 
 
 def is_trained(target: Target) -> bool:

@@ -12,7 +12,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pirctl.dub.cast import Casting, Member, find_member, make_target, settings_of, train_target
+from pirctl.dub.cast import (
+    Casting,
+    Member,
+    find_member,
+    make_target,
+    settings_of,
+    target_of,
+    train_target,
+)
 from pirctl.dub.cues import Cue
 from pirctl.dub.filming import Job, Made, make_film
 from pirctl.dub.overall import Overall
@@ -32,6 +40,7 @@ from pirctl.perform.actor import Actor, load_actor
 from pirctl.progress import OnProgress, Progress, ignore_progress
 from pirctl.settings import STAGES
 from pirctl.target import Target
+from pirctl.target.lock import lock_targets
 
 Load = Callable[[Target, str | None], Actor]
 
@@ -163,29 +172,34 @@ def dub(
     if speech.keep_sound is not None:
         check_track(video, speech.keep_sound)
     targets = {face: casting.target, **script.targets}
-    members = [find_member(casting, video, one, targets.get(one)) for one in script.faces]
-    overall = Overall(on_progress, _expected(len(timeline), members))
-    sha256 = file_hash(video, on_progress=overall)
-    footage = Footage(info=info, timeline=timeline, sha256=sha256)
-    for member in members:
-        overall.begin(_MAKE)
-        make_target(member, casting, video, overall)
-    for member in members:
-        overall.begin(_TRAIN)
-        train_target(member, casting, overall)
-    overall.begin(_LOOK)
-    inputs = _inputs(footage, script, speech, members) | {"encoding": asdict(encoding)}
-    work = Work(work_folder(members[0].target, inputs), SEGMENT_SUFFIX)
-    work.open({"video": str(video), "output": str(output)})
-    roles = _roles(footage, script, speech, members, casting, work, load, overall)
-    overall.begin(_PAINT)
-    on_gpu = roles[0].painter.device.type == "cuda"
-    job = Job(
-        footage=footage, film=film, roles=roles, work=work,
-        batch_size=delivery.batch_size or (16 if on_gpu else 4), report=overall,
-    )  # fmt: skip
-    made = make_film(job, output, Sound(spoken=script.heard, keep_track=speech.keep_sound))
-    work.remove()
+    names = [(face, targets.get(face)) for face in script.faces]
+    written = [target_of(casting, video, face, name) for face, name in names]
+    with lock_targets(written, "dub", on_progress):
+        # Whoever was waited for may have made it.
+        check_writable(output, force=delivery.force)
+        members = [find_member(casting, video, face, name) for face, name in names]
+        overall = Overall(on_progress, _expected(len(timeline), members))
+        sha256 = file_hash(video, on_progress=overall)
+        footage = Footage(info=info, timeline=timeline, sha256=sha256)
+        for member in members:
+            overall.begin(_MAKE)
+            make_target(member, casting, video, overall)
+        for member in members:
+            overall.begin(_TRAIN)
+            train_target(member, casting, overall)
+        overall.begin(_LOOK)
+        inputs = _inputs(footage, script, speech, members) | {"encoding": asdict(encoding)}
+        work = Work(work_folder(members[0].target, inputs), SEGMENT_SUFFIX)
+        work.open({"video": str(video), "output": str(output)})
+        roles = _roles(footage, script, speech, members, casting, work, load, overall)
+        overall.begin(_PAINT)
+        on_gpu = roles[0].painter.device.type == "cuda"
+        job = Job(
+            footage=footage, film=film, roles=roles, work=work,
+            batch_size=delivery.batch_size or (16 if on_gpu else 4), report=overall,
+        )  # fmt: skip
+        made = make_film(job, output, Sound(spoken=script.heard, keep_track=speech.keep_sound))
+        work.remove()
     return DubReport(
         output=output,
         frames=len(timeline),

@@ -34,6 +34,7 @@ from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.target import Target, TargetAbout, Track
+from pirctl.target.lock import lock_target
 from pirctl.target.workspace import check_name, name_from_video, workspace_folder
 
 
@@ -111,7 +112,8 @@ def preprocess(
         MediaError: not a video, no sound, or landmarks of another video.
         SettingsError: two trackers, a model file for the wrong one, or a regressor for the wrong
             face model.
-        TargetError: bad name, or the folder holds something that would be lost.
+        TargetError: bad name, the folder holds something that would be lost, or another process
+            writes to it.
         WeightsMissing: a model of the tracker, the parser or the regressor, or the face model, is
             not there.
     """
@@ -129,7 +131,10 @@ def preprocess(
     model = load_face_model(fit.face_model)
     regressor = _choose_regressor(fit, model, device)
     sha256 = file_hash(video, on_progress=on_progress)
-    with open_points(tracker, device, on_progress) as points:
+    with (
+        lock_target(target, "preprocess"),
+        open_points(tracker, device, on_progress) as points,
+    ):
         info = choose_stream(info, points)
         source = Source(video=video, info=info, sha256=sha256)
         seen = _seen(points, tracker.landmarks, info)

@@ -35,6 +35,7 @@ from pirctl.target.checkpoint import (
     load_checkpoint,
     retrain_command,
 )
+from pirctl.target.lock import lock_target
 from pirctl.training.audio import AudioTrainer
 from pirctl.training.builders import BUILDERS, Job
 from pirctl.training.footage import training_frames, usable_frames
@@ -100,7 +101,7 @@ def run(
     Raises:
         SettingsError: the clip is not longer than the part held out, or the settings do not fit
             the target.
-        TargetError: the target has no sound, or no usable face.
+        TargetError: the target has no sound, or no usable face, or another process writes to it.
         CheckpointError: an earlier stage is missing, or the checkpoint does not fit.
         WeightsMissing: the perceptual loss is on and VGG16 is not there.
         TrainingDiverged: a loss is no longer a number, or went up for good.
@@ -110,15 +111,16 @@ def run(
     names = STAGES if stage == ALL else (stage,)
     if stage not in (*STAGES, ALL):
         raise ValueError(f"stage {stage!r}, must be one of {', '.join((*STAGES, ALL))}")
-    job = _prepare(names, target, settings, device or torch.device("cpu"), on_progress)
-    if not restart:
+    with lock_target(target, "train"):
+        job = _prepare(names, target, settings, device or torch.device("cpu"), on_progress)
+        if not restart:
+            for name in names:
+                _check_resumable(job, name)
+        reports = []
         for name in names:
-            _check_resumable(job, name)
-    reports = []
-    for name in names:
-        hint = smaller_steps(name, getattr(settings.train, name).batch_size)
-        with memory_errors(f"training the {name} stage", hint):
-            reports.append(_train(name, job, restart))
+            hint = smaller_steps(name, getattr(settings.train, name).batch_size)
+            with memory_errors(f"training the {name} stage", hint):
+                reports.append(_train(name, job, restart))
     return TrainReport(target=target.name, train_frames=job.frames, stages=tuple(reports))
 
 
