@@ -19,7 +19,7 @@ from pirctl.check.footage import (
 )
 from pirctl.check.looks import LOOKS, Look, look_at
 from pirctl.check.sounds import SoundFacts, judge_sound, listen
-from pirctl.face.track import FaceDetector
+from pirctl.face.search import FaceDetector
 from pirctl.media import MediaInfo, probe
 from pirctl.prepare.observers import choose_detector
 from pirctl.prepare.options import TrackerOptions

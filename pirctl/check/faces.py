@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pirctl.check.looks import Look
 from pirctl.face.crop import face_height
 from pirctl.face.landmarks import CHIN, FACE_OVAL, FOREHEAD, MESH_POINTS, mouth_opening
-from pirctl.face.track import FaceDetector, FaceFollower, FloatArray, Frame
+from pirctl.face.search import FaceDetector, FloatArray, Frame
+from pirctl.face.track import FaceFollower
 
 _FOCAL = 1.5
 """Assumed focal length in long sides of the picture: a common lens; angles hardly depend on it."""

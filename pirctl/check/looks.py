@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from pirctl.errors import DecodeError
-from pirctl.face.track import Frame, tracking_size
+from pirctl.face.search import Frame
+from pirctl.face.track import tracking_size
 from pirctl.media import MediaInfo, expected_frames
 from pirctl.media.process import file_url
 

@@ -25,6 +25,7 @@ from pirctl.cli import (
     doctor,
     dub,
     evaluate,
+    faces,
     inspect,
     models,
     preprocess,
@@ -63,6 +64,7 @@ def _common(
 
 # The commands, in the order in which they are used.
 app.command("check")(check.check)
+app.command("faces")(faces.faces)
 app.command("dub")(dub.dub)
 app.command("preprocess")(preprocess.preprocess)
 app.command("train")(train.train)

@@ -48,6 +48,14 @@ def dub(
             help="Who speaks when: CSV with start, end, face, sound; or SRT, for its times.",
         ),
     ] = None,
+    face: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Which face speaks, by its number in pirctl faces.  [default: whose mouth moves "
+            "with the voice of the video]",
+        ),
+    ] = None,
     pauses: Annotated[
         Pauses,
         typer.Option(
@@ -117,6 +125,7 @@ def dub(
 
     casting = Casting(
         target=target,
+        face=face,
         workspace=workspace,
         preset=preset,
         changes=tuple(overrides or ()),

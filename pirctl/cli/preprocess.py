@@ -29,6 +29,10 @@ def preprocess(
     tracker: options.Tracker = None,
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
+    face: Annotated[
+        int | None,
+        typer.Option(min=1, help="Which of several people, by the number of pirctl faces."),
+    ] = None,
     parser: Annotated[
         ParserName | None,
         typer.Option(
@@ -80,6 +84,7 @@ def preprocess(
     \b
     pirctl preprocess video.mp4
     pirctl preprocess talk.mov --target obama --parser geometry
+    pirctl preprocess interview.mp4 --target guest --face 2
     pirctl preprocess video.mp4 --face-model bfm --fit deep3d
     """  # noqa: D301
     from pirctl import config
@@ -93,7 +98,9 @@ def preprocess(
         report = preprocess_video(
             video,
             settings=settings,
-            tracker=TrackerOptions(name=tracker, model=tracker_model, landmarks=landmarks),
+            tracker=TrackerOptions(
+                name=tracker, model=tracker_model, landmarks=landmarks, face=face
+            ),
             parser=ParserOptions(name=parser, weights=parser_weights),
             fit=FitOptions(face_model=face_model, method=fit, weights=fit_weights),
             output=OutputOptions(

@@ -5,15 +5,19 @@ Every step is taken over where an earlier run did it, and gone on with where one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pirctl import config
 from pirctl.device import select_device
-from pirctl.errors import SettingsError, TargetError
+from pirctl.errors import TargetError
+from pirctl.face.people import Person
 from pirctl.files import file_hash
+from pirctl.media import MediaInfo
 from pirctl.perform.loading import check_trained
 from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions
+from pirctl.prepare.people import find_people
 from pirctl.prepare.preprocess import preprocess
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import DEFAULT_PRESET, STAGES, Settings
@@ -58,11 +62,13 @@ class Member:
         target: paints the person; trained once `ready` has returned.
         face: number of the face in the video; None: the one who speaks.
         is_own_source: whether the target was made from this very video.
+        person: where that face is when, once it is known; None: nobody else is there.
     """
 
     target: Target
     face: int | None
     is_own_source: bool
+    person: Person | None = None
 
 
 def find_member(casting: Casting, video: Path, face: int | None, target: str | None) -> Member:
@@ -75,14 +81,8 @@ def find_member(casting: Casting, video: Path, face: int | None, target: str | N
         target: name that was given for it; None: the video's own target of that face.
 
     Raises:
-        SettingsError: a face is asked for by its number.
         TargetError: bad name, or the target of another video and not trained.
     """
-    if face is not None:  # The place of the selector among several people.
-        raise SettingsError(
-            f"face {face} is asked for, and faces are not told apart yet",
-            hint="leave out the face: the largest and most central one is followed",
-        )
     found = target_of(casting, video, face, target)
     name = found.name
     if not found.about_path.is_file():
@@ -117,6 +117,44 @@ def target_of(casting: Casting, video: Path, face: int | None, target: str | Non
     return Target(workspace_folder(casting.workspace) / name)
 
 
+def find_persons(
+    members: Sequence[Member],
+    info: MediaInfo,
+    sha256: str,
+    casting: Casting,
+    on_progress: OnProgress = ignore_progress,
+) -> list[Member]:
+    """Tell who in the video each member is, where that has to be found out.
+
+    A target that was made from this very video knows its person, and the points of a file are of
+    one face.
+
+    Raises:
+        SettingsError: the video shows no face of such a number.
+        FaceNotFound: it shows nobody.
+    """
+    unknown = [m for m in members if m.face is not None or not _knows_its_person(m)]
+    if not unknown or (casting.tracker.landmarks and all(m.face is None for m in unknown)):
+        return list(members)
+    cast = find_people(
+        info, sha256, casting.tracker, workspace_folder(casting.workspace),
+        device=casting.device, on_progress=on_progress,
+    )  # fmt: skip
+    found = []
+    for member in members:
+        person = member.person
+        if member.face is not None:
+            person = cast.person(member.face)
+        elif member in unknown and len(cast.people) > 1:
+            person = cast.speaker
+        found.append(replace(member, person=person))
+    return found
+
+
+def _knows_its_person(member: Member) -> bool:
+    return member.is_own_source and member.target.about_path.is_file()
+
+
 def is_trained(target: Target) -> bool:
     """Whether all stages of a target are trained to their end."""
     folders = [target.stage_folder(stage) / "checkpoint" for stage in STAGES]
@@ -137,7 +175,7 @@ def make_target(
     preprocess(
         video,
         settings=settings,
-        tracker=casting.tracker,
+        tracker=replace(casting.tracker, face=member.person.number if member.person else None),
         parser=casting.parser,
         output=OutputOptions(
             name=member.target.name,

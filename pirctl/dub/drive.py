@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pirctl.errors import MediaError
 from pirctl.face.landmark_file import check_landmarks, read_landmark_file
-from pirctl.face.track import FaceDetector
+from pirctl.face.search import FaceDetector
 from pirctl.media import MediaInfo, probe
 from pirctl.perform.actor import Actor
 from pirctl.perform.loading import load_target_model

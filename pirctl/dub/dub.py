@@ -16,6 +16,7 @@ from pirctl.dub.cast import (
     Casting,
     Member,
     find_member,
+    find_persons,
     make_target,
     settings_of,
     target_of,
@@ -26,7 +27,7 @@ from pirctl.dub.filming import Job, Made, make_film
 from pirctl.dub.overall import Overall
 from pirctl.dub.plan import shot_numbers
 from pirctl.dub.role import Role, RolePlan, hear_all, plan_role
-from pirctl.dub.scenes import Footage, find_scene
+from pirctl.dub.scenes import Footage, find_scenes
 from pirctl.dub.script import Script, write_script
 from pirctl.dub.work import Arrays, Work, work_folder
 from pirctl.errors import MediaError
@@ -181,6 +182,7 @@ def dub(
         overall = Overall(on_progress, _expected(len(timeline), members))
         sha256 = file_hash(video, on_progress=overall)
         footage = Footage(info=info, timeline=timeline, sha256=sha256)
+        members = find_persons(members, info, sha256, casting, overall)
         for member in members:
             overall.begin(_MAKE)
             make_target(member, casting, video, overall)
@@ -284,25 +286,27 @@ def _roles(
     known = work.read_plan()
     roles: list[Role] = []
     arrays: Arrays = {}
-    for number, member in enumerate(members):
+    for member in members:
         fit = settings_of(member.target, casting).fit
-        scene, cuts = find_scene(footage, member, casting, fit, report)
+        scenes, cuts = find_scenes(footage, member, casting, fit, report)
         report(Progress(step="loading", done=0, total=len(STAGES), unit="stages"))
         actor = load(member.target, casting.device)
         report(Progress(step="loading", done=len(STAGES), total=len(STAGES), unit="stages"))
-        painter = actor.on(scene.track, scene.scale)
-        prefix = f"role{number}"
-        if known is not None:
-            plan = RolePlan.from_arrays(known, prefix)
-        else:
-            lines = [line for line in script.lines if line.face == member.face]
+        if known is None:
             report(Progress(step="listening", done=0, total=None))
-            plan = plan_role(
-                actor, painter, hear_all(actor, lines), footage.timeline.seconds,
-                shot_numbers(len(footage.timeline), cuts), keep_pauses=speech.keep_pauses,
-            )  # fmt: skip
-            arrays |= plan.to_arrays(prefix)
-        roles.append(Role(scene=scene, painter=painter, plan=plan))
+            spoken = hear_all(actor, [line for line in script.lines if line.face == member.face])
+        for scene in scenes:
+            painter = actor.on(scene.track, scene.scale)
+            prefix = f"role{len(roles)}"
+            if known is not None:
+                plan = RolePlan.from_arrays(known, prefix)
+            else:
+                plan = plan_role(
+                    actor, painter, spoken, footage.timeline.seconds,
+                    shot_numbers(len(footage.timeline), cuts), keep_pauses=speech.keep_pauses,
+                )  # fmt: skip
+                arrays |= plan.to_arrays(prefix)
+            roles.append(Role(scene=scene, painter=painter, plan=plan))
     if known is None:
         work.write_plan(arrays)
     return roles

@@ -21,7 +21,9 @@ from pirctl.face.dense import dense_landmarks
 from pirctl.face.fit import fit_known
 from pirctl.face.landmark_file import Landmarks, fill_gaps
 from pirctl.face.landmarks import MESH_COUNTS
-from pirctl.face.track import FaceDetector, follow, tracking_size
+from pirctl.face.people import Person, PersonFollower, follow_person
+from pirctl.face.search import FaceDetector
+from pirctl.face.track import follow, tracking_size
 from pirctl.media import Crop, MediaInfo
 from pirctl.media.background import QUEUE_FRAMES, prefetch
 from pirctl.media.cuts import Gray, find_cuts, small_gray
@@ -76,7 +78,8 @@ def look_through(
     info: MediaInfo,
     frames: Iterable[Frame],
     detector: FaceDetector,
-    total: int,
+    timeline: Timeline,
+    person: Person | None,
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[Landmarks, list[int]]:
     """Find the face in every frame of a video, and the cuts.
@@ -84,8 +87,9 @@ def look_through(
     Args:
         info: of the video.
         frames: all its frames as shown.
-        detector: finds the one face that is meant.
-        total: how many they are.
+        detector: finds faces.
+        timeline: when the frames are shown.
+        person: who is meant, of several people; None: the most prominent.
         on_progress: called after every frame.
 
     Returns:
@@ -94,11 +98,17 @@ def look_through(
     rows: list[FloatArray] = []
     valid: list[bool] = []
     nothing = np.zeros((detector.points, 2), np.float32)
-    size = tracking_size(info.width, info.height)
+    size, total = tracking_size(info.width, info.height), len(timeline)
+
+    def followed(ahead: Iterable[Frame]) -> Iterator[tuple[Frame, FloatArray | None]]:
+        if person is None:
+            return follow(ahead, detector)
+        follower = PersonFollower(detector, person, size[0] / info.width)
+        return follow_person(ahead, timeline.seconds, follower)
 
     def seen() -> Iterator[Gray]:
         with closing(prefetch(_at_size(frames, size), QUEUE_FRAMES)) as ahead:
-            for frame, points in follow(ahead, detector):
+            for frame, points in followed(ahead):
                 rows.append(nothing if points is None else points)
                 valid.append(points is not None)
                 on_progress(Progress(step="tracking", done=len(rows), total=total))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from pirctl.dub.own_times import Scene, crop_of, fit_scene, has_target_times, lo
 from pirctl.dub.work import FOLDER, digest_of
 from pirctl.errors import TargetError
 from pirctl.face.landmark_file import Landmarks
+from pirctl.face.people import Person
 from pirctl.files import atomic_folder, file_hash
 from pirctl.media import Crop, MediaInfo
 from pirctl.media.cuts import find_cuts, small_gray
@@ -30,8 +31,10 @@ from pirctl.progress import OnProgress, Progress
 from pirctl.settings import FitSettings
 from pirctl.target import Target
 
-FORMAT = 1
+FORMAT = 2
 """Counted up whenever the same video gives another scene."""
+_SHORTEST_S = 1.0
+"""A place where the person is for a shorter time is not worth a fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +56,18 @@ class Footage:
         return (planes.rgb() for planes in read_planes(self.info, timeline=self.timeline))
 
 
-def find_scene(
+def find_scenes(
     footage: Footage,
     member: Member,
     casting: Casting,
     settings: FitSettings,
     on_progress: OnProgress,
-) -> tuple[Scene, list[int]]:
+) -> tuple[list[Scene], list[int]]:
     """One person in the frames of a video, and the first frames of its later shots.
+
+    Returns:
+        A scene for every place of the picture in which cameras show the person: one, but for
+        one of several people.
 
     Raises:
         FaceNotFound: the person is seen in no frame.
@@ -68,21 +75,37 @@ def find_scene(
         WeightsMissing: the tracker's model is not there.
     """
     target, landmarks = member.target, casting.tracker.landmarks
-    about = target.about
+    about, setups = member.target.about, _setups(member)
     inputs = [
         FORMAT, footage.sha256, footage.info.video_stream, about.inputs, about.face_model_hash,
-        member.face, casting.tracker.name, file_hash(landmarks) if landmarks else "",
+        casting.tracker.name, file_hash(landmarks) if landmarks else "",
     ]  # fmt: skip
-    folder = target.folder / FOLDER / f"scene-{digest_of(inputs)}"
-    if found := _read(folder, about.size_px):
-        return found
-    if member.is_own_source and has_target_times(about, footage.timeline):
-        scene = Scene(track=target.track(), crop=crop_of(about), size_px=about.size_px)
+    folders = [
+        target.folder / FOLDER / f"scene-{digest_of([*inputs, _plain(setup)])}" for setup in setups
+    ]
+    known = [found for folder in folders if (found := _read(folder, about.size_px))]
+    if len(known) == len(folders):
+        return [scene for scene, _ in known], known[0][1]
+    if member.is_own_source and len(setups) == 1 and has_target_times(about, footage.timeline):
+        scenes = [Scene(track=target.track(), crop=crop_of(about), size_px=about.size_px)]
         cuts = find_cuts(map(small_gray, _counted(footage, on_progress)))
     else:
-        scene, cuts = _track(footage, member, casting, settings, on_progress)
-    _write(folder, scene, cuts)
-    return scene, cuts
+        scenes, cuts = _track(footage, member, casting, settings, on_progress)
+    for folder, scene in zip(folders, scenes, strict=True):
+        _write(folder, scene, cuts)
+    return scenes, cuts
+
+
+def _setups(member: Member) -> list[Person | None]:
+    """The person in each place where it stays for a while; None: whoever is there."""
+    if member.person is None:
+        return [None]
+    setups: list[Person | None] = [*member.person.setups()]
+    return [one for one in setups if one and one.seconds >= _SHORTEST_S] or setups[:1]
+
+
+def _plain(setup: Person | None) -> str:
+    return "" if setup is None else str(setup.to_mapping())
 
 
 def _track(
@@ -91,21 +114,33 @@ def _track(
     casting: Casting,
     settings: FitSettings,
     on_progress: OnProgress,
-) -> tuple[Scene, list[int]]:
-    total = len(footage.timeline)
+) -> tuple[list[Scene], list[int]]:
+    total, setups = len(footage.timeline), _setups(member)
     with open_points(casting.tracker, casting.device, on_progress) as points:
         if isinstance(points, Landmarks):
             tracked = _rows(points, total)
             cuts = find_cuts(map(small_gray, _counted(footage, on_progress)))
         else:
             tracked, cuts = look_through(
-                footage.info, footage.pictures(), points, total, on_progress
-            )
-    scene = fit_scene(
-        tracked, footage.timeline, member.target,
-        is_own_source=member.is_own_source, settings=settings, on_progress=on_progress,
-    )  # fmt: skip
-    return scene, cuts
+                footage.info, footage.pictures(), points, footage.timeline, member.person,
+                on_progress,
+            )  # fmt: skip
+    scenes = []
+    for number, setup in enumerate(setups):
+        shown = tracked if setup is None else _within(tracked, setup, footage.timeline)
+        scene = fit_scene(
+            shown, footage.timeline, member.target,
+            is_own_source=member.is_own_source and number == 0,
+            settings=settings, on_progress=on_progress,
+        )  # fmt: skip
+        scenes.append(scene)
+    return scenes, cuts
+
+
+def _within(tracked: Landmarks, setup: Person, timeline: Timeline) -> Landmarks:
+    """The points of those frames that show the person in one place."""
+    there = np.array([setup.at(float(time_s)) is not None for time_s in timeline.seconds])
+    return replace(tracked, valid=tracked.valid & there)
 
 
 def _rows(points: Landmarks, total: int) -> Landmarks:

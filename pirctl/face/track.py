@@ -14,22 +14,19 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face.landmark_file import fill_gaps
+from pirctl.face.search import Box, FaceDetector, FloatArray, Frame, Window, search_windows
 from pirctl.progress import OnProgress, Progress, ignore_progress
 
-FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-Frame = npt.NDArray[np.uint8]
-Window = tuple[int, int, int, int]
 
 TRACKING_SIDE_PX = 1920
 """Larger pictures are tracked at this size: the tracker sees a face at 256 pixels anyway."""
@@ -45,28 +42,6 @@ def tracking_size(width: int, height: int) -> tuple[int, int]:
     """The width and height in pixels at which pictures of that size are tracked."""
     scale = min(1.0, TRACKING_SIDE_PX / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-class FaceDetector(Protocol):
-    """Finds the points of all faces in pictures.
-
-    Attributes:
-        name: what the target's record calls it.
-        points: points L per face.
-        batch: pictures that it looks at together for less than one after the other.
-    """
-
-    name: str
-    points: int
-    batch: int
-
-    def detect_all(self, images: Sequence[Frame]) -> list[list[FloatArray]]:
-        """Points of the faces in each picture (H, W, 3): (L, 2) in its pixels."""
-        ...
-
-    def close(self) -> None:
-        """Free what the detector holds."""
-        ...
 
 
 class MediapipeDetector:
@@ -141,7 +116,7 @@ class FaceFollower:
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
         self._window: Window | None = None
-        self._last: _Box | None = None
+        self._last: Box | None = None
         self._missed = 0
 
     def find(self, frame: Frame) -> FloatArray | None:
@@ -179,7 +154,7 @@ class FaceFollower:
     def _search(self, frame: Frame) -> FloatArray | None:
         height, width = frame.shape[:2]
         fine = self._missed % SEARCH_EVERY == 0
-        for windows in _search_windows(width, height, fine=fine):
+        for windows in search_windows(width, height, fine=fine):
             seen = self._detect_in([frame] * len(windows), windows)
             faces = [face for each in seen for face in each if self._may_be_the_person(face)]
             if faces and self._last is not None:
@@ -196,7 +171,7 @@ class FaceFollower:
     def _accept(self, points: FloatArray, frame: Frame) -> FloatArray:
         """Take `points` for the person and move the window along."""
         self._missed = 0
-        self._last = _Box.around(points)
+        self._last = Box.around(points)
         self._window = self._follow(self._last, frame)
         return points
 
@@ -217,16 +192,16 @@ class FaceFollower:
     def _may_be_the_person(self, face: FloatArray) -> bool:
         if self._last is None or self._missed >= FORGET_AFTER:
             return True
-        box = _Box.around(face)
+        box = Box.around(face)
         reach = (1.0 + 0.1 * self._missed) * self._last.size
         return self._distance(face) < reach and 0.5 < box.size / self._last.size < 2
 
     def _distance(self, face: FloatArray) -> float:
         assert self._last is not None
-        box = _Box.around(face)
+        box = Box.around(face)
         return math.hypot(box.x - self._last.x, box.y - self._last.y)
 
-    def _follow(self, box: _Box, frame: Frame) -> Window:
+    def _follow(self, box: Box, frame: Frame) -> Window:
         """The window around `box`; the old one as long as the face is well inside it."""
         height, width = frame.shape[:2]
         if self._window is not None:
@@ -246,49 +221,10 @@ class FaceFollower:
         )
 
 
-@dataclass(frozen=True)
-class _Box:
-    """Where a face is: centre and larger side, in pixels."""
-
-    x: float
-    y: float
-    size: float
-
-    @staticmethod
-    def around(points: FloatArray) -> _Box:
-        low, high = points.min(0), points.max(0)
-        x, y = (low + high) / 2
-        return _Box(float(x), float(y), max(1.0, float((high - low).max())))
-
-
 def _prominence(face: FloatArray, width: int, height: int) -> float:
-    box = _Box.around(face)
+    box = Box.around(face)
     off = math.hypot(box.x - width / 2, box.y - height / 2) / math.hypot(width / 2, height / 2)
     return box.size * (1 - 0.5 * off)
-
-
-def _search_windows(width: int, height: int, *, fine: bool) -> Iterator[list[Window]]:
-    """Where to look for a face of any size: the whole frame, then ever smaller squares.
-
-    The detector sees every window at the same small size, so a face that is small in its window
-    is not seen; neighbouring squares overlap by half.
-    """
-    yield [(0, 0, width, height)]
-    if not fine:
-        return
-    short = min(width, height)
-    sides = [side for side in (short, short // 2) if side >= 96]
-    for side in sides:
-        windows = [
-            (x, y, x + side, y + side) for y in _starts(height, side) for x in _starts(width, side)
-        ]
-        if len(windows) > 1:
-            yield windows
-
-
-def _starts(length: int, side: int) -> list[int]:
-    count = 1 + math.ceil((length - side) / (side / 2))
-    return [round(index * (length - side) / max(1, count - 1)) for index in range(count)]
 
 
 def follow(
@@ -301,13 +237,19 @@ def follow(
 
 
 def track_frames(
-    frames: Iterable[Frame],
-    detector: FaceDetector,
+    seen: Iterable[tuple[Frame, FloatArray | None]],
+    count: int,
     *,
     total: int | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[FloatArray, BoolArray]:
-    """Follow one face through frames (H, W, 3) uint8 RGB; reads them as a stream.
+    """Collect the points of one face, frame by frame; reads them as a stream.
+
+    Args:
+        seen: every frame with the points of the person, or None: what `follow` gives.
+        count: points L of a face.
+        total: how many frames they are, for the report.
+        on_progress: called after every frame.
 
     Returns:
         Points (T, L, 2) in pixels of the frames, in gaps interpolated over time and zero where
@@ -315,13 +257,13 @@ def track_frames(
     """
     rows: list[FloatArray] = []
     valid: list[bool] = []
-    nothing = np.zeros((detector.points, 2), np.float32)
-    for _, points in follow(frames, detector):
+    nothing = np.zeros((count, 2), np.float32)
+    for _, points in seen:
         rows.append(nothing if points is None else points)
         valid.append(points is not None)
         on_progress(Progress(step="tracking", done=len(rows), total=total))
     if not rows:
-        return np.zeros((0, detector.points, 2), np.float32), np.zeros(0, bool)
+        return np.zeros((0, count, 2), np.float32), np.zeros(0, bool)
     found = np.array(valid)
     return fill_gaps(np.stack(rows), found), found
 

@@ -17,7 +17,8 @@ from pirctl.face.deep3d import Deep3dNetwork, load_network
 from pirctl.face.facexlib_tracker import FacexlibDetector
 from pirctl.face.landmark_file import Landmarks, read_landmark_file
 from pirctl.face.parsing import BisenetParser, BisenetV2Parser, GeometryParser, Parser
-from pirctl.face.track import FaceDetector, MediapipeDetector
+from pirctl.face.search import FaceDetector
+from pirctl.face.track import MediapipeDetector
 from pirctl.prepare.options import ParserOptions, TrackerOptions
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.weights.catalog import find_weights, weights_entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pirctl.face.track import FaceDetector
+from pirctl.face.search import FaceDetector
 from pirctl.settings.choices import FaceModelName, FitName, ParserName, TrackerName
 
 
@@ -18,12 +18,14 @@ class TrackerOptions:
         model: MediaPipe's `face_landmarker.task`; None looks in the cache.
         landmarks: a landmark file to use in place of a tracker.
         detector: finds faces in place of the tracker that is named; stays open.
+        face: which of several people, by the number of `find_people`; None: the most prominent.
     """
 
     name: TrackerName | None = None
     model: Path | None = None
     landmarks: Path | None = None
     detector: FaceDetector | None = None
+    face: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop, widened
 from pirctl.face.landmark_file import Landmarks, resample_landmarks
 from pirctl.face.parsing import Parser, without_flicker
-from pirctl.face.track import FaceDetector, track_frames, tracking_size
+from pirctl.face.people import PersonFollower, follow_person
+from pirctl.face.search import FaceDetector, Frame
+from pirctl.face.track import follow, track_frames, tracking_size
 from pirctl.media import (
     Crop,
     VideoWriter,
@@ -115,12 +117,26 @@ def _track(work: Work, detector: FaceDetector) -> Landmarks:
     frames = work.source_frames(size=size)
     with closing(prefetch(frames, QUEUE_FRAMES)) as ahead:
         points, valid = track_frames(
-            ahead, detector, total=expected_frames(info, work.rate), on_progress=work.report
+            _seen(work, ahead, detector, size[0] / info.width),
+            detector.points,
+            total=expected_frames(info, work.rate),
+            on_progress=work.report,
         )
     points = points * np.array([info.width / size[0], info.height / size[1]], np.float32)
     return Landmarks(
         points=points, valid=valid, width=info.width, height=info.height, frame_rate=work.rate
     )
+
+
+def _seen(
+    work: Work, frames: Iterable[Frame], detector: FaceDetector, scale: float
+) -> Iterator[tuple[Frame, FloatArray | None]]:
+    """The one person that is seen, or the one of several that is meant."""
+    if work.person is None:
+        return follow(frames, detector)
+    start_s = work.source.info.start_s
+    times_s = (start_s + float(number / work.rate) for number in count())
+    return follow_person(frames, times_s, PersonFollower(detector, work.person, scale))
 
 
 def _crop(work: Work, tracked: Landmarks) -> Crop:

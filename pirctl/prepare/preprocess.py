@@ -18,7 +18,8 @@ from pirctl.face.deep3d import Deep3dNetwork, check_model, weights_digest
 from pirctl.face.landmark_file import Landmarks, check_landmarks
 from pirctl.face.landmarks import SPARSE_COUNTS, eye_distance
 from pirctl.face.model import FaceModel, load_face_model
-from pirctl.face.track import FaceDetector
+from pirctl.face.people import Person
+from pirctl.face.search import FaceDetector
 from pirctl.files import atomic_folder, check_writable, file_hash
 from pirctl.media import MediaInfo, expected_frames, probe
 from pirctl.prepare.observers import (
@@ -28,6 +29,7 @@ from pirctl.prepare.observers import (
 )
 from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.parts import make_parts
+from pirctl.prepare.people import find_people
 from pirctl.prepare.reuse import PointSource, Previous, Source, part_digests
 from pirctl.prepare.streams import choose_stream
 from pirctl.prepare.work import Work
@@ -137,7 +139,9 @@ def preprocess(
     ):
         info = choose_stream(info, points)
         source = Source(video=video, info=info, sha256=sha256)
-        seen = _seen(points, tracker.landmarks, info)
+        workspace = workspace_folder(output.workspace)
+        person = _person(source, tracker, workspace, device, on_progress)
+        seen = replace(_seen(points, tracker.landmarks, info), person=person)
         labeller = choose_parser(parser, device)
         method = fit.method
         parts = part_digests(
@@ -161,6 +165,7 @@ def preprocess(
             previous=previous,
             report=on_progress,
             regressor=regressor,
+            person=person,
         )
         with atomic_folder(target.folder) as folder:
             made = Target(folder)
@@ -175,6 +180,22 @@ def preprocess(
             previous.keep_stages(made)
     report = _report(target, frames, track, work.watch.seconds, previous.reusable)
     return replace(report, damage=" ".join(work.damage))
+
+
+def _person(
+    source: Source,
+    tracker: TrackerOptions,
+    workspace: Path,
+    device: str | None,
+    on_progress: OnProgress,
+) -> Person | None:
+    """Who is meant, where most of them can be cut out with one crop; None: whoever is there."""
+    if tracker.face is None:
+        return None
+    cast = find_people(
+        source.info, source.sha256, tracker, workspace, device=device, on_progress=on_progress
+    )
+    return cast.person(tracker.face).setups()[0]
 
 
 def _seen(points: Landmarks | FaceDetector, file: Path | None, info: MediaInfo) -> PointSource:

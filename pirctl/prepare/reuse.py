@@ -15,6 +15,7 @@ from pathlib import Path
 from pirctl.errors import TargetError
 from pirctl.face.model import FaceModel
 from pirctl.face.parsing import Parser
+from pirctl.face.people import Person
 from pirctl.files import file_hash
 from pirctl.media import MediaInfo
 from pirctl.settings import Settings
@@ -32,11 +33,19 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class PointSource:
-    """Where the landmarks come from: the tracker's name or "file", and whether they are few."""
+    """Where the landmarks come from.
+
+    Attributes:
+        name: the tracker's, or "file".
+        file: that has them, or None.
+        is_sparse: whether they are few.
+        person: whose they are, of several people; None: the most prominent.
+    """
 
     name: str
     file: Path | None
     is_sparse: bool
+    person: Person | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +138,8 @@ def part_digests(
     # The first stream is left out: what was made before others could be chosen still holds.
     number = source.info.video_stream
     stream = [number] if number not in source.info.moving_streams[:1] else []
-    track = _digest(source.sha256, seen.name, points, media.frame_rate, *stream)
+    where = [] if seen.person is None else [str(seen.person.to_mapping())]
+    track = _digest(source.sha256, seen.name, points, media.frame_rate, *stream, *where)
     size = [media.size_px] if media.enlarge else [media.size_px, "not enlarged"]
     frames = _digest(track, *size, media.crop_margin)
     parts = {

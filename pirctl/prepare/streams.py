@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from pirctl.errors import DecodeError
 from pirctl.face.landmark_file import Landmarks
-from pirctl.face.track import FaceDetector, FaceFollower, tracking_size
+from pirctl.face.search import FaceDetector
+from pirctl.face.track import FaceFollower, tracking_size
 from pirctl.media import MediaInfo, expected_frames, probe, read_frames
 
 _log = logging.getLogger(__name__)

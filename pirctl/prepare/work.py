@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pirctl.errors import DecodeError
 from pirctl.face.deep3d import Deep3dNetwork
 from pirctl.face.model import FaceModel
+from pirctl.face.people import Person
 from pirctl.media import Crop, expected_frames, read_frames
 from pirctl.prepare.reuse import Previous, Source
 from pirctl.progress import OnProgress, Stopwatch
@@ -24,7 +25,10 @@ CUT_OFF_FRAMES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One run: its inputs and its clock; with a regressor, that reads the coefficients."""
+    """One run: its inputs and its clock.
+
+    With a regressor, that reads the coefficients; with a person, that one of several is meant.
+    """
 
     source: Source
     settings: Settings
@@ -32,6 +36,7 @@ class Work:
     previous: Previous
     report: OnProgress
     regressor: Deep3dNetwork | None = None
+    person: Person | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
     crops: list[Crop] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)

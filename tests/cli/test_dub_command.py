@@ -148,8 +148,11 @@ def test_mistakes_are_told_before_anything_is_made(
     _fails(pirctl("dub", film, *said, *anna, "--offset", "9"), "nothing is said within", "look at")
     outcome = pirctl("dub", film, *said, *anna, "--keep-sound", "1")
     assert (outcome.status, f"error: {film} has no sound track 1" in outcome.err) == (1, True)
+    points = ("--landmarks", tmp_path / "points.npz")
     _fails(
-        pirctl("dub", film, *said, *anna, "--cues", "cues.csv"), "face 2 is asked for", "leave out"
+        pirctl("dub", film, *said, *anna, "--cues", "cues.csv", *points),
+        "--landmarks has the points of one face",
+        "leave out --face",
     )
     assert not (workspace / "anna" / "dub").exists()
 

@@ -15,7 +15,7 @@ from pirctl.compat import facexlib_awing, facexlib_retinaface
 from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face import facexlib_tracker as tracker
 from pirctl.face.facexlib_tracker import FacexlibDetector
-from pirctl.face.track import track_frames
+from pirctl.face.track import follow, track_frames
 
 WAYS_OUT = ("pirctl models pull", "--tracker mediapipe", "--landmarks FILE")
 
@@ -212,7 +212,7 @@ def test_the_follower_takes_it_like_any_detector(
     detector: FacexlibDetector, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracker, "_MOST_BOXES", 3)
-    points, valid = track_frames([picture, picture], detector)
+    points, valid = track_frames(follow([picture, picture], detector), detector.points)
     assert valid[0]
     assert points.shape == (2, 98, 2)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pirctl.errors import WeightsCorrupt, WeightsMissing
-from pirctl.face.track import FaceFollower, MediapipeDetector, track_frames
+from pirctl.face.track import FaceFollower, MediapipeDetector, follow, track_frames
 
 MARK = {"left": 50, "right": 100}
 
@@ -76,9 +76,9 @@ def test_a_face_too_small_for_the_whole_frame_is_found_in_a_part_of_it() -> None
 def test_a_known_face_costs_one_look_per_frame() -> None:
     detector = SquareDetector()
     frames = [picture((40 + i, 500, 40, 9), size=(800, 300)) for i in range(10)]
-    track_frames(frames[:1], detector)
+    track_frames(follow(frames[:1], detector), detector.points)
     first = len(detector.calls)
-    track_frames(frames, detector)
+    track_frames(follow(frames, detector), detector.points)
     assert len(detector.calls) == first + first + 9
 
 
@@ -86,8 +86,8 @@ def test_frames_seen_in_batches_give_what_they_give_one_by_one() -> None:
     walk = [picture((20 + 9 * i, 300, 40, 9), size=(800, 300)) for i in range(14)]
     frames = walk[:6] + [picture(size=(800, 300))] * 7 + walk[6:] + walk[:2]
     single, batched = SquareDetector(), SquareDetector(batch=8)
-    points, valid = track_frames(frames, single)
-    points_8, valid_8 = track_frames(frames, batched)
+    points, valid = track_frames(follow(frames, single), single.points)
+    points_8, valid_8 = track_frames(follow(frames, batched), batched.points)
     assert valid.sum() > 12
     np.testing.assert_array_equal(valid_8, valid)
     np.testing.assert_array_equal(points_8, points)
@@ -96,7 +96,7 @@ def test_frames_seen_in_batches_give_what_they_give_one_by_one() -> None:
 
 def test_the_person_is_kept_when_a_larger_face_comes_in() -> None:
     frames = [picture((20, 80, 50, 9)), picture((25, 80, 50, 9), (180, 50, 100, 8))]
-    points, valid = track_frames(frames, SquareDetector())
+    points, valid = track_frames(follow(frames, SquareDetector()), SquareDetector().points)
     assert valid.all()
     assert left_edges(points) == [20, 25]
 
@@ -106,33 +106,33 @@ def test_nearest_face_wins_when_two_are_in_sight_at_the_start_the_larger() -> No
         picture((20, 80, 50, 9), (150, 80, 70, 8)),
         picture((90, 80, 70, 9), (150, 80, 70, 8)),
     ]
-    points, _ = track_frames(frames, SquareDetector())
+    points, _ = track_frames(follow(frames, SquareDetector()), SquareDetector().points)
     assert left_edges(points) == [150, 150]
 
 
 def test_a_gap_is_marked_and_interpolated() -> None:
     frames = [picture((20, 80, 50, 9)), picture(), picture((30, 80, 50, 9)), picture()]
-    points, valid = track_frames(frames, SquareDetector())
+    points, valid = track_frames(follow(frames, SquareDetector()), SquareDetector().points)
     assert valid.tolist() == [True, False, True, False]
     assert left_edges(points) == [20, 25, 30, 30]
 
 
 def test_a_cut_to_a_far_face_is_not_taken_for_the_person_at_once() -> None:
     frames = [picture((0, 0, 50, 9))] + [picture((240, 140, 50, 9))] * 60
-    _, valid = track_frames(frames, SquareDetector())
+    _, valid = track_frames(follow(frames, SquareDetector()), SquareDetector().points)
     assert not valid[1:10].any()
     assert valid[-1]
 
 
 def test_no_face_at_all_gives_zeros_and_no_valid_frame() -> None:
-    points, valid = track_frames([picture()] * 3, SquareDetector())
+    points, valid = track_frames(follow([picture()] * 3, SquareDetector()), SquareDetector().points)
     assert points.shape == (3, 4, 2)
     assert not points.any()
     assert not valid.any()
 
 
 def test_an_empty_clip_gives_no_rows() -> None:
-    points, valid = track_frames([], SquareDetector())
+    points, valid = track_frames([], SquareDetector().points)
     assert points.shape == (0, 4, 2)
     assert valid.shape == (0,)
 

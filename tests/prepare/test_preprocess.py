@@ -252,7 +252,7 @@ def test_no_face_at_all_names_the_size_and_leaves_nothing_behind(tmp_path: Path)
     with pytest.raises(FaceNotFound, match=r"any of 24 frames \(200x160 pixels\)") as caught:
         run(video, tmp_path, detector=KnownFace(hidden=tuple(range(FRAMES))))
     assert "--landmarks" in (caught.value.hint or "")
-    assert list((tmp_path / "targets").iterdir()) == []
+    assert list(tmp_path.glob("targets/[!.]*")) == []
 
 
 def test_a_video_without_sound_needs_to_be_asked_for(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_what_is_no_video_is_refused_and_leaves_nothing_behind(tmp_path: Path) -
         run(tmp_path / "broken.mp4", tmp_path)
     with pytest.raises(DecodeError, match="does not exist"):
         run(tmp_path / "gone.mp4", tmp_path)
-    assert list(tmp_path.glob("targets/*")) == []
+    assert list(tmp_path.glob("targets/[!.]*")) == []  # But for locks.
 
 
 def test_a_video_that_was_cut_off_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_video_that_was_cut_off_is_refused_and_leaves_nothing_behind(tmp_path:
             run(cut, tmp_path)
         with pytest.raises(DecodeError, match="cut off or damaged"):
             run(cut, tmp_path, landmarks=landmark_file(tmp_path, Fraction(25)))
-    assert list(tmp_path.glob("targets/*")) == []
+    assert list(tmp_path.glob("targets/[!.]*")) == []  # But for locks.
 
 
 def test_damage_that_costs_no_frames_is_reported(tmp_path: Path) -> None:

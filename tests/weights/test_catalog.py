@@ -67,7 +67,7 @@ def test_every_entry_says_where_what_for_and_under_which_licence(name: str) -> N
     assert entry.needed_by, "nothing asks for it"
     for need in entry.needed_by:
         first, _, rest = need.partition(" ")
-        assert first in {"preprocess", "train", "evaluate", "models", "preset"}
+        assert first in {"preprocess", "train", "dub", "faces", "evaluate", "models", "preset"}
         assert first != "preset" or rest in preset_names()
     complete = entry.bytes is not None and (entry.sha256 is not None or entry.pieces != ())
     assert complete or entry.why, "what is not known needs its reason"

@@ -1,0 +1,215 @@
+"""Who is in a video: a look at a few pictures a second, once, and kept for all that asks again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pirctl.errors import FaceNotFound, SettingsError
+from pirctl.face.landmark_file import Landmarks
+from pirctl.face.people import (
+    Person,
+    Sighting,
+    gather,
+    speaker_of,
+    stretches_of,
+    with_speech,
+)
+from pirctl.face.recognise import ColourRecogniser, Recogniser, SfaceRecogniser, sight
+from pirctl.face.search import FaceDetector, detect_everyone
+from pirctl.face.track import tracking_size
+from pirctl.files import atomic_file
+from pirctl.media import MediaInfo, read_frames, read_sound
+from pirctl.media.background import QUEUE_FRAMES, prefetch
+from pirctl.media.cuts import find_cuts, read_small_gray
+from pirctl.media.timeline import Timeline, read_timeline
+from pirctl.prepare.observers import open_points
+from pirctl.prepare.options import TrackerOptions
+from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.speech.level import measure
+from pirctl.speech.voice import hear_voice
+from pirctl.weights.catalog import find_weights, weights_entry
+
+FORMAT = 1
+"""Counted up whenever the same video gives other people."""
+LOOKS_PER_S = 5
+"""How often faces are looked for; half as often in what is longer than `_LONG_S`."""
+
+_log = logging.getLogger(__name__)
+_LONG_S = 1200
+_FINE_EVERY = 5
+_VOICE_RATE_HZ, _SOUND_RATE_HZ = 25, 16000
+_FOLDER = ".people"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """The people of a video.
+
+    Attributes:
+        people: by time on the screen, numbered from 1.
+        seconds: length of the video.
+        told_by: "sface", or "colours" where its file is not to be had.
+    """
+
+    people: tuple[Person, ...]
+    seconds: float
+    told_by: str
+
+    @property
+    def speaker(self) -> Person:
+        """Who speaks in the original."""
+        return speaker_of(self.people)
+
+    def person(self, number: int) -> Person:
+        """One of them by number.
+
+        Raises:
+            SettingsError: there is no such face.
+        """
+        if not 1 <= number <= len(self.people):
+            count = len(self.people)
+            raise SettingsError(
+                f"there is no face {number} in the video, it shows {count}",
+                hint=f"choose a face from 1 to {count}; pirctl faces VIDEO shows them",
+            )
+        return self.people[number - 1]
+
+
+def find_people(
+    info: MediaInfo,
+    sha256: str,
+    tracker: TrackerOptions,
+    workspace: Path,
+    *,
+    device: str | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Cast:
+    """Find and number the people of a video, or take over what an earlier look found.
+
+    Args:
+        info: of the video.
+        sha256: of the file.
+        tracker: what finds faces; a landmark file cannot.
+        workspace: folder of all targets, where the result is kept.
+        device: for the tracker's networks.
+        on_progress: is told about every look.
+
+    Raises:
+        FaceNotFound: nobody is seen.
+        SettingsError: the points come from a file.
+        WeightsMissing: the tracker's model is not there.
+    """
+    if tracker.landmarks is not None:
+        raise SettingsError(
+            "--landmarks has the points of one face, so none can be chosen",
+            hint="leave out --face, or leave out --landmarks",
+        )
+    recogniser, told_by = choose_recogniser()
+    kept = workspace / _FOLDER / f"{sha256[:16]}-{info.video_stream}-{told_by}.json"
+    if (found := _read(kept)) is not None:
+        return found
+    timeline = read_timeline(info)
+    with open_points(tracker, device, on_progress) as detector:
+        assert not isinstance(detector, Landmarks)
+        looks = list(_looks(info, timeline, detector, on_progress))
+    cuts = find_cuts(_counted(info, timeline, on_progress))
+    end_s = float(timeline.end)
+    stretches = stretches_of(looks, [float(timeline.time(cut)) for cut in cuts], end_s)
+    if not stretches:
+        raise FaceNotFound(
+            f"{info.path}: no face found in any of {len(looks)} pictures",
+            hint="pirctl check VIDEO says what is wrong with it",
+        )
+    people = gather(stretches, recogniser.alike(stretches), recogniser.threshold)
+    voice = _voice(info)
+    people = people if voice is None else with_speech(people, voice, _VOICE_RATE_HZ)
+    cast = Cast(people=tuple(people), seconds=end_s, told_by=told_by)
+    _write(kept, cast)
+    return cast
+
+
+def choose_recogniser() -> tuple[Recogniser, str]:
+    """SFace, if it is in the cache; else by place and colours, for its licence has conditions."""
+    entry = weights_entry("sface")
+    if entry.is_here:
+        return SfaceRecogniser(find_weights("sface")), "sface"
+    _log.warning(
+        "people are told apart by place and colours; better: pirctl models pull sface (licence %s)",
+        entry.licence,
+    )
+    return ColourRecogniser(), "colours"
+
+
+def _looks(
+    info: MediaInfo, timeline: Timeline, detector: FaceDetector, on_progress: OnProgress
+) -> Iterator[tuple[float, list[Sighting]]]:
+    seconds = float(timeline.end)
+    rate = Fraction(LOOKS_PER_S if seconds <= _LONG_S else LOOKS_PER_S / 2)
+    size = tracking_size(info.width, info.height)
+    scale = size[0] / info.width
+    start = float(timeline.time(0))
+    total = max(1, int(seconds * rate))
+    frames = read_frames(info, rate=rate, size=size)
+    with closing(prefetch(frames, QUEUE_FRAMES)) as ahead:
+        for number, frame in enumerate(ahead):
+            time_s = start + float(number / rate)
+            faces = detect_everyone(frame, detector, fine=number % _FINE_EVERY == 0)
+            yield time_s, [sight(frame, face, time_s, scale) for face in faces]
+            on_progress(Progress(step="looking for people", done=number + 1, total=total))
+
+
+def _counted(
+    info: MediaInfo, timeline: Timeline, on_progress: OnProgress
+) -> Iterator[NDArray[np.uint8]]:
+    total = len(timeline)
+    for number, gray in enumerate(read_small_gray(info)):
+        yield gray
+        on_progress(Progress(step="looking for cuts", done=number + 1, total=total))
+
+
+def _voice(info: MediaInfo) -> NDArray[np.float32] | None:
+    """How sure it is that somebody speaks, 25 a second; None: nothing is heard."""
+    if not info.has_audio:
+        return None
+    samples = read_sound(info.path, _SOUND_RATE_HZ)
+    per_frame = _SOUND_RATE_HZ // _VOICE_RATE_HZ
+    loudness = measure([samples], per_frame)
+    voice = hear_voice([samples], loudness, per_frame, _SOUND_RATE_HZ)
+    return voice if voice is not None and len(voice) else None
+
+
+def _write(path: Path, cast: Cast) -> None:
+    content = {
+        "format": FORMAT,
+        "seconds": cast.seconds,
+        "told_by": cast.told_by,
+        "people": [person.to_mapping() for person in cast.people],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _read(path: Path) -> Cast | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            return None
+        people = tuple(
+            Person.from_mapping(person, number)
+            for number, person in enumerate(content["people"], start=1)
+        )
+        return Cast(
+            people=people, seconds=float(content["seconds"]), told_by=str(content["told_by"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # Not there, or damaged: found anew.
