@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pirctl.weights.entry import cache_folder
+
 # Before any test module imports torch or a numeric library.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read once, when the hub's client is imported: no test shall find a network by the order of tests.
 os.environ["HF_HUB_OFFLINE"] = "1"
+_USERS_CACHE = cache_folder()
 # Also for fixtures of a module or the session, which run before any test's own isolation.
 _HOME = tempfile.TemporaryDirectory(prefix="pirctl-tests-")
 os.environ["PIRCTL_HOME"] = _HOME.name
@@ -31,6 +34,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the real footage in ../shared, which is not here")
     return SHARED
+
+
+@pytest.fixture
+def users_cache(monkeypatch: pytest.MonkeyPatch, _own_cache: None) -> Path:
+    """The user's own cache, for a test of real weights; it skips what is not in there."""
+    monkeypatch.setenv("PIRCTL_HOME", str(_USERS_CACHE))
+    return _USERS_CACHE
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,6 @@ from pirctl.face.bisenet_v2 import (
 )
 from pirctl.face.parsing import BisenetV2Parser
 from pirctl.weights.catalog import weights_entry
-from pirctl.weights.entry import cache_folder
-
-USERS_CACHE = cache_folder()
 
 
 def tensorflows() -> dict[str, np.ndarray]:
@@ -152,12 +148,9 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
         bisenet_v2_weights()
 
 
-def test_the_real_weights_find_the_regions_of_a_real_face(
-    shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_real_weights_find_the_regions_of_a_real_face(shared: Path, users_cache: Path) -> None:
     from pirctl.media import read_frames
 
-    monkeypatch.setenv("PIRCTL_HOME", os.fspath(USERS_CACHE))
     if not weights_entry("bisenet_v2").is_here:
         pytest.skip("needs bisenet_v2 in the user's cache: pirctl models pull bisenet_v2")
     frame = next(read_frames(shared / "clips" / "anchor_german_20s.mp4", frames=1))

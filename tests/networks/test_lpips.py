@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 
@@ -16,13 +15,11 @@ from pirctl.networks import lpips
 from pirctl.networks.features import ALEXNET, VGG16, Layer
 from pirctl.networks.lpips import Lpips, find_lpips, load_lpips
 from pirctl.weights.catalog import weights_entry
-from pirctl.weights.entry import cache_folder
 
 CPU = torch.device("cpu")
 LAYERS: dict[str, tuple[Layer, ...]] = {"lpips_alex": ALEXNET, "lpips_vgg": VGG16}
 FLAX = {"lpips_alex": "AlexNet_0", "lpips_vgg": "VGG16_0"}
 # Read when the module is imported: tests have a cache of their own.
-USERS_CACHE = cache_folder()
 
 
 def flax_file(name: str, path: Path) -> dict[str, dict]:
@@ -154,11 +151,8 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_real_weights_give_what_their_package_computes(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_real_weights_give_what_their_package_computes(name: str, users_cache: Path) -> None:
     entry = weights_entry(lpips.WEIGHTS[name])
-    monkeypatch.setenv("PIRCTL_HOME", os.fspath(USERS_CACHE))
     if not entry.path.is_file():
         pytest.skip(f"needs {entry.name} in the user's cache: pirctl models pull {entry.name}")
     network = load_lpips(name, CPU)
