@@ -28,7 +28,7 @@ LAYERS = [
     {"prepare", "training"},
     {"dub"},
     {"evaluate"},
-    {"inspect", "bench", "check", "demo", "doctor", "api"},
+    {"inspect", "batch", "bench", "check", "demo", "doctor", "api"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

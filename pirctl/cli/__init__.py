@@ -19,6 +19,7 @@ import typer
 
 from pirctl import __version__
 from pirctl.cli import (
+    batch,
     bench,
     check,
     demo,
@@ -66,6 +67,7 @@ def _common(
 app.command("check")(check.check)
 app.command("faces")(faces.faces)
 app.command("dub")(dub.dub)
+app.command("batch")(batch.batch)
 app.command("preprocess")(preprocess.preprocess)
 app.command("train")(train.train)
 app.command("reenact")(reenact.reenact)
