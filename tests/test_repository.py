@@ -21,7 +21,7 @@ LAYERS = [
     {"files", "device", "compat"},
     {"config", "media"},
     {"weights", "target"},
-    {"face"},
+    {"face", "provenance"},
     {"speech"},
     {"networks"},
     {"perform"},
@@ -32,7 +32,17 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"torch", "cv2", "librosa", "transformers", "mediapipe", "matplotlib", "av"}
+HEAVY = {
+    "torch",
+    "cv2",
+    "librosa",
+    "transformers",
+    "mediapipe",
+    "matplotlib",
+    "av",
+    "c2pa",
+    "cryptography",
+}
 TORCH_AT_TOP = {
     "bench", "check", "compat", "demo", "dub", "evaluate", "face", "inspect", "networks", "perform",
     "prepare", "speech", "target", "training",

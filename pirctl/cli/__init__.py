@@ -1,9 +1,9 @@
 """The command line: `main` is the only place where errors end and the only one that exits.
 
 Exit status: 0 done; 1 an error that the user can mend, told in an `error:` and a `hint:` line; 2 a
-command line that makes no sense; 130 Ctrl-C; 143 stopped by SIGTERM. Anything else is a bug of
-ours and shows its traceback, as everything does under PIRCTL_DEBUG=1. One file per command; the
-commands import what is heavy inside, so that `pirctl --help` answers at once.
+command line that makes no sense; 3 to 5 what `verify` found; 130 Ctrl-C; 143 stopped by SIGTERM.
+Anything else is a bug of ours and shows its traceback, as everything does under PIRCTL_DEBUG=1. One
+file per command; the commands import what is heavy inside, so that `pirctl --help` answers at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pirctl.cli import (
     batch,
     bench,
     check,
+    consent,
     demo,
     doctor,
     dub,
@@ -32,6 +33,7 @@ from pirctl.cli import (
     preprocess,
     reenact,
     train,
+    verify,
 )
 from pirctl.cli.output import print_message, printable
 from pirctl.errors import PirctlError
@@ -71,6 +73,8 @@ app.command("batch")(batch.batch)
 app.command("preprocess")(preprocess.preprocess)
 app.command("train")(train.train)
 app.command("reenact")(reenact.reenact)
+app.command("verify")(verify.verify)
+app.command("consent")(consent.consent)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.command("inspect")(inspect.inspect)

@@ -89,9 +89,10 @@ def dub(
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
     parser: Annotated[ParserName | None, typer.Option(help="As in pirctl preprocess.")] = None,
-    consent: Annotated[
-        str, typer.Option(help="Who agreed to this use, in your words; recorded in target.yaml.")
-    ] = "",
+    consent: options.Consent = "",
+    certificate: options.Certificate = None,
+    key: options.Key = None,
+    no_provenance: options.NoProvenance = False,
     batch_size: options.DeviceBatchSize = None,
     force: options.Force = False,
     device: options.Device = None,
@@ -146,6 +147,7 @@ def dub(
         force=force,
         batch_size=batch_size,
         settings=DeliverySettings(codec=codec, quality=quality, encoder=encoder),
+        signing=options.chosen_signing(certificate, key, off=no_provenance),
     )
     with show_progress(quiet) as on_progress:
         report = dub_video(
@@ -177,5 +179,6 @@ def _tell(report: DubReport) -> None:
             f"no usable face in frames in which something is said; they passed unchanged: "
             f"{stretches}{more}"
         )
+    print_message(report.provenance.words())
     for note in report.notes:
         print_message(note)

@@ -12,6 +12,7 @@ from pirctl.cli.output import print_message
 from pirctl.settings.choices import LipTrackerName, TrackerName
 
 if TYPE_CHECKING:
+    from pirctl.provenance import Signing
     from pirctl.target import Target
 
 
@@ -98,7 +99,39 @@ Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1 or mps.  [default: a CUDA GPU if there is one]"),
 ]
+Consent = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|TEXT",
+        help="Who agreed to this use, in your words or in a file; recorded with hash and date.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PIRCTL_CERTIFICATE",
+        metavar="PEM",
+        show_envvar=False,
+        help="Certificate chain to sign the video with.  [default: PIRCTL_CERTIFICATE, else one of "
+        "this machine, made at first use]",
+    ),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PIRCTL_KEY",
+        metavar="PEM",
+        show_envvar=False,
+        help="Its private key.  [default: PIRCTL_KEY]",
+    ),
+]
+NoProvenance = Annotated[
+    bool,
+    typer.Option(
+        "--no-provenance", help="Sign no manifest; the comment that it is synthetic stays."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Offline = Annotated[
     bool,
@@ -137,3 +170,12 @@ def chosen_target(argument: str | None, option: str | None, workspace: Path | No
     from pirctl.target.workspace import find_target
 
     return find_target(argument if argument is not None else option, workspace)
+
+
+def chosen_signing(certificate: Path | None, key: Path | None, *, off: bool) -> Signing:
+    """What the options of provenance say; certificates of the environment give way to `off`."""
+    from pirctl.provenance import Signing
+
+    if off:
+        return Signing(enabled=False)
+    return Signing(certificate=certificate, key=key)

@@ -21,7 +21,8 @@ def print_json(result: Any) -> None:
     Args:
         result: plain values, or dataclasses, paths, fractions and numpy numbers inside them.
     """
-    print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
+    text = json.dumps(_plain(result), indent=2, ensure_ascii=False)
+    print("".join(x if x == "\n" or _is_printable(x) else json.dumps(x)[1:-1] for x in text))
 
 
 def _plain(value: Any) -> Any:
@@ -56,9 +57,12 @@ def printable(text: str) -> str:
     Names come from files of others, and what they hold shall be seen, not obeyed.
     """
     return "".join(
-        char if char in "\n\t" or unicodedata.category(char) not in _UNPRINTABLE else _escape(char)
-        for char in text
+        char if char in "\n\t" or _is_printable(char) else _escape(char) for char in text
     )
+
+
+def _is_printable(char: str) -> bool:
+    return unicodedata.category(char) not in _UNPRINTABLE
 
 
 def _escape(char: str) -> str:

@@ -65,9 +65,7 @@ def preprocess(
     audio: Annotated[
         bool, typer.Option("--audio/--no-audio", help="Keep the sound, which training needs.")
     ] = True,
-    consent: Annotated[
-        str, typer.Option(help="Who agreed to this use, in your words; recorded in target.yaml.")
-    ] = "",
+    consent: options.Consent = "",
     force: Annotated[
         bool, typer.Option("--force", help="Make everything anew; drops trained stages.")
     ] = False,

@@ -73,6 +73,9 @@ def reenact(
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
     batch_size: options.DeviceBatchSize = None,
+    certificate: options.Certificate = None,
+    key: options.Key = None,
+    no_provenance: options.NoProvenance = False,
     force: options.Force = False,
     device: options.Device = None,
     offline: options.Offline = False,
@@ -83,9 +86,10 @@ def reenact(
     """Make a video of the target saying the speech, in the original shot.
 
     The picture is the target's own footage, repainted around the mouth; the sound is the file as
-    you gave it. The video is as long as the speech, and marked as synthetic. The expression can be
-    changed by the names of its axes: first --expression-file replaces those it names, then
-    --expression multiplies and adds; 0 is the face at rest, 1 full strength.
+    you gave it. The video is as long as the speech; a comment and a signed C2PA manifest say that
+    it is synthetic (pirctl verify reads them). The expression can be changed by the names of its
+    axes: first --expression-file replaces those it names, then --expression multiplies and adds; 0
+    is the face at rest, 1 full strength.
 
     \b
     pirctl reenact obama --audio speech.wav
@@ -121,7 +125,13 @@ def reenact(
         report = reenact_target(
             found,
             speech,
-            OutputFiles(video=output, picture=frame, curves=export_expression, force=force),
+            OutputFiles(
+                video=output,
+                picture=frame,
+                curves=export_expression,
+                force=force,
+                signing=options.chosen_signing(certificate, key, off=no_provenance),
+            ),
             device=device,
             batch_size=batch_size,
             controls=controls,
@@ -129,6 +139,7 @@ def reenact(
         )
     if not quiet:
         print_message(f"{report.frames} frames at {report.fps:.1f} frames/s")
+        print_message(report.provenance.words())
     _warn(report)
     if json_output:
         print_json(report.to_mapping())

@@ -51,10 +51,13 @@ def train(
     """  # noqa: D301
     from pirctl import config
     from pirctl.device import select_device
+    from pirctl.target.consent import consent_note
     from pirctl.training import run
 
     found = options.chosen_target(target, target_option, workspace)
     about = found.about
+    if not about.consent and not quiet:
+        print_message(consent_note(found.name, about))
     changes = list(overrides or ())
     if holdout is not None:
         changes.append(f"train.holdout_s={holdout:g}")

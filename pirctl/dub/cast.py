@@ -23,6 +23,7 @@ from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import DEFAULT_PRESET, STAGES, Settings
 from pirctl.target import Target
 from pirctl.target.checkpoint import has_checkpoint, load_about
+from pirctl.target.consent import check_consent, record_consent
 from pirctl.target.workspace import check_name, name_from_video, workspace_folder
 from pirctl.training import run
 
@@ -39,7 +40,7 @@ class Casting:
         changes: `section.key=value` on top of the preset.
         tracker: where the landmarks of the video come from.
         parser: what labels the pixels.
-        consent: who agreed, for the record.
+        consent: who agreed, for the record, in words or in a file; empty changes nothing.
         device: where to compute; the best there is if None.
     """
 
@@ -81,13 +82,16 @@ def find_member(casting: Casting, video: Path, face: int | None, target: str | N
         target: name that was given for it; None: the video's own target of that face.
 
     Raises:
-        TargetError: bad name, or the target of another video and not trained.
+        TargetError: bad name, the target of another video and not trained, or one whose consent
+            was withdrawn.
     """
     found = target_of(casting, video, face, target)
     name = found.name
     if not found.about_path.is_file():
         return Member(target=found, face=face, is_own_source=True)
     about = found.about
+    if not casting.consent:  # Else the person has agreed again.
+        check_consent(name, about)
     if Path(about.source).absolute() == video.absolute() and about.is_source_unchanged():
         return Member(target=found, face=face, is_own_source=True)
     if about.source_sha256 == file_hash(video):
@@ -164,12 +168,14 @@ def is_trained(target: Target) -> bool:
 def make_target(
     member: Member, casting: Casting, video: Path, on_progress: OnProgress = ignore_progress
 ) -> None:
-    """Preprocess the video unless that was done.
+    """Preprocess the video unless that was done; a consent is recorded in any case.
 
     Raises:
         PirctlError: as `preprocess`.
     """
     if member.target.about_path.is_file():
+        if casting.consent:
+            record_consent(member.target, casting.consent)
         return
     settings = settings_of(member.target, casting)
     preprocess(

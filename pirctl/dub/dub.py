@@ -24,6 +24,7 @@ from pirctl.dub.cast import (
 )
 from pirctl.dub.cues import Cue
 from pirctl.dub.filming import Job, Made, make_film
+from pirctl.dub.marking import making_of_dub
 from pirctl.dub.overall import Overall
 from pirctl.dub.plan import shot_numbers
 from pirctl.dub.role import Role, RolePlan, hear_all, plan_role
@@ -39,8 +40,10 @@ from pirctl.media.segments import SEGMENT_SUFFIX
 from pirctl.media.soundtrack import check_track
 from pirctl.perform.actor import Actor, load_actor
 from pirctl.progress import OnProgress, Progress, ignore_progress
+from pirctl.provenance import Mark, Signing, check_mark, open_credentials
 from pirctl.settings import STAGES
 from pirctl.target import Target
+from pirctl.target.consent import consent_note
 from pirctl.target.lock import lock_targets
 
 Load = Callable[[Target, str | None], Actor]
@@ -79,12 +82,14 @@ class Delivery:
         force: replace a file that stands there.
         batch_size: frames painted at once; suits the device if None.
         settings: codec, quality, encoder.
+        signing: whether the video gets a C2PA manifest, and who signs it.
     """
 
     video: Path | None = None
     force: bool = False
     batch_size: int | None = None
     settings: DeliverySettings = field(default_factory=DeliverySettings)
+    signing: Signing = field(default_factory=Signing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,7 @@ class DubReport:
             painted, for want of a usable face.
         targets: who was painted: name of the target of each face.
         reused_segments: segments that an earlier run had finished.
+        provenance: how the video says what it is.
         notes: what else the user should know.
         seconds: per part of the painting, as the painting thread saw it.
     """
@@ -111,6 +117,7 @@ class DubReport:
     missed: tuple[tuple[int, int], ...]
     targets: dict[str, str]
     reused_segments: int
+    provenance: Mark
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -120,6 +127,7 @@ class DubReport:
             **asdict(self),
             "output": str(self.output),
             "missed": [list(x) for x in self.missed],
+            "provenance": self.provenance.to_mapping(),
         }
 
 
@@ -163,6 +171,8 @@ def dub(
     if not info.has_video:
         raise MediaError(f"{video} has no picture, only sound", hint="give the video to dub")
     check_writable(output, force=delivery.force)
+    check_mark(output, force=delivery.force)
+    credentials = open_credentials(delivery.signing)
     timeline = read_timeline(info)
     cues, face = speech.cues, casting.face
     script = write_script(speech.audio, speech.offset_s, cues, face, timeline.end)
@@ -197,7 +207,8 @@ def dub(
         overall.begin(_PAINT)
         on_gpu = roles[0].painter.device.type == "cuda"
         job = Job(
-            footage=footage, film=film, roles=roles, work=work,
+            footage=footage, film=film, roles=roles, work=work, credentials=credentials,
+            making=making_of_dub(footage, script, [member.target for member in members]),
             batch_size=delivery.batch_size or (16 if on_gpu else 4), report=overall,
         )  # fmt: skip
         made = make_film(job, output, Sound(spoken=script.heard, keep_track=speech.keep_sound))
@@ -210,7 +221,12 @@ def dub(
         missed=made.missed,
         targets={str(m.face or "speaker"): m.target.name for m in members},
         reused_segments=made.reused_segments,
-        notes=(*_notes(script, timeline, made), *made.left_out),
+        provenance=made.provenance,
+        notes=(
+            *_notes(script, timeline, made),
+            *made.left_out,
+            *(consent_note(m.target.name, m.target.about) for m in members),
+        ),
         seconds=made.seconds,
     )
 

@@ -24,6 +24,7 @@ from pirctl.media.join import Film, Sound, join
 from pirctl.media.segments import Piece, SegmentWriter
 from pirctl.perform.stream import QUEUE_BATCHES
 from pirctl.progress import OnProgress, Progress, Stopwatch
+from pirctl.provenance import Credentials, Making, Mark, comment_for, mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Job:
         film: how its result is encoded.
         roles: who is painted.
         work: where finished segments lie.
+        making: what the manifest tells.
+        credentials: who signs it; None: nobody.
         batch_size: frames painted at once.
         report: is told about every frame.
     """
@@ -43,6 +46,8 @@ class Job:
     film: Film
     roles: Sequence[Role]
     work: Work
+    making: Making
+    credentials: Credentials | None
     batch_size: int
     report: OnProgress
 
@@ -57,6 +62,7 @@ class Made:
         missed: first and last of the stretches in which something is said and nothing painted.
         reused_segments: segments that an earlier run had finished.
         left_out: what of the source could not be carried over, in words.
+        provenance: how the video says what it is.
         seconds: per part, as the painting thread saw it.
     """
 
@@ -65,6 +71,7 @@ class Made:
     missed: tuple[tuple[int, int], ...]
     reused_segments: int
     left_out: tuple[str, ...]
+    provenance: Mark
     seconds: dict[str, float]
 
 
@@ -91,8 +98,7 @@ def make_film(job: Job, output: Path, sound: Sound) -> Made:
     with watch.part("joining"):
         job.report(Progress(step="joining", done=0, total=None))
         pieces = [Piece(first=x.first, stop=x.stop, path=paths.get(x)) for x in segments]
-        # `finish` is the place for all that is done to the whole file before it has its name.
-        left_out = join(job.film, pieces, output, sound)
+        left_out, marked = _join_and_sign(job, pieces, output, sound)
     missed = np.any([role.plan.missed for role in job.roles], axis=0)
     return Made(
         painted=int(painted.sum()),
@@ -100,8 +106,24 @@ def make_film(job: Job, output: Path, sound: Sound) -> Made:
         missed=tuple(_ranges(np.flatnonzero(missed & ~painted).tolist())),
         reused_segments=len(paths) - len(missing),
         left_out=left_out,
+        provenance=marked,
         seconds=watch.seconds,
     )
+
+
+def _join_and_sign(
+    job: Job, pieces: Sequence[Piece], output: Path, sound: Sound
+) -> tuple[tuple[str, ...], Mark]:
+    """Join, and sign before the file has its name; returns what was left out, and the mark."""
+    marks: list[Mark] = []
+
+    def sign(whole: Path) -> None:
+        job.report(Progress(step="signing", done=0, total=None))
+        marks.append(mark(whole, output, job.making, job.credentials))
+
+    comment = comment_for(len(job.footage.timeline), signed=job.credentials is not None)
+    left_out = join(job.film, pieces, output, sound, comment=comment, finish=sign)
+    return left_out, marks[0]
 
 
 def _paint_segment(job: Job, segment: Segment, done: int, watch: Stopwatch) -> int:

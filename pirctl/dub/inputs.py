@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pirctl.dub.drive import DrivingVideo, check_driving
@@ -11,8 +11,10 @@ from pirctl.dub.shot import check_source
 from pirctl.errors import DecodeError, MediaError
 from pirctl.files import check_writable
 from pirctl.media import check_video_name, probe, sound_duration_s
+from pirctl.provenance import Signing
 from pirctl.settings.choices import Picture
 from pirctl.target import Target
+from pirctl.target.consent import check_consent
 
 Speech = Path | DrivingVideo
 """What drives the mouth: a file with sound, or a video of someone who shows it."""
@@ -29,12 +31,14 @@ class OutputFiles:
         curves: where the expression shown is written as a table, to be edited and given back as
             `Controls.curves`.
         force: overwrite files that exist.
+        signing: whether the video gets a C2PA manifest, and who signs it.
     """
 
     video: Path | None = None
     picture: Picture = "full"
     curves: Path | None = None
     force: bool = False
+    signing: Signing = field(default_factory=Signing)
 
 
 _TOLERANCE_FRAMES = 1e-4  # of a duration in seconds that is a rounded decimal fraction
@@ -68,10 +72,12 @@ def check_inputs(
         DecodeError: the file is missing, no media file, or without sound.
         EncodeError: the output's suffix names no container for video.
         MediaError: the driving video has no picture, or an output is an input.
-        TargetError: the full shot is wanted, and the source video is gone or another one.
+        TargetError: the consent was withdrawn; or the full shot is wanted, and the source video is
+            gone or another one.
         PirctlError: the output exists (without `force`) or cannot be written.
     """
     check_video_name(output)
+    check_consent(target.name, target.about)
     duration_s = None
     if isinstance(speech, DrivingVideo):
         check_driving(speech)

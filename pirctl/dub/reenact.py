@@ -38,9 +38,11 @@ from pirctl.dub.inputs import (
     file_of,
     frame_count,
 )
+from pirctl.dub.marking import making_of_take
 from pirctl.dub.shot import into_shots
 from pirctl.face.model import load_face_model
-from pirctl.media import SYNTHETIC_COMMENT, VideoWriter, probe
+from pirctl.files import atomic_file
+from pirctl.media import VideoWriter, probe
 from pirctl.media.background import write_behind
 from pirctl.perform.actor import Actor, load_actor
 from pirctl.perform.footage import Section, read_section
@@ -48,6 +50,14 @@ from pirctl.perform.loading import check_trained
 from pirctl.perform.poses import choose_section
 from pirctl.perform.stream import QUEUE_BATCHES, PaintedFrame, paint_stream
 from pirctl.progress import OnProgress, Progress, Stopwatch, ignore_progress
+from pirctl.provenance import (
+    Credentials,
+    Mark,
+    check_mark,
+    comment_for,
+    mark,
+    open_credentials,
+)
 from pirctl.settings import STAGES
 from pirctl.settings.choices import Picture
 from pirctl.target import Target, TargetAbout
@@ -72,6 +82,7 @@ class ReenactReport:
             least and most of that range.
         notes: what else the user should know.
         expression_path: the table of what was shown, if it was asked for.
+        provenance: how the video says what it is.
         seconds: seconds per part, as the painting thread saw them; `total` is the wall time.
         fps: frames per second over the whole run, loading and tracking excluded.
     """
@@ -85,6 +96,7 @@ class ReenactReport:
     clamped: dict[str, tuple[int, float, float]]
     notes: tuple[str, ...]
     expression_path: Path | None
+    provenance: Mark
     seconds: dict[str, float]
     fps: float
 
@@ -96,7 +108,8 @@ class ReenactReport:
             for axis, (frames, least, most) in self.clamped.items()
         }
         paths = {"output": str(self.output), "expression_path": table}
-        return asdict(self) | paths | {"clamped": clamped}
+        marked = {"provenance": self.provenance.to_mapping()}
+        return asdict(self) | paths | marked | {"clamped": clamped}
 
 
 def reenact(
@@ -134,6 +147,8 @@ def reenact(
     video = output.video or default_output(target, file_of(speech))
     picture, export, force = output.picture, output.curves, output.force
     duration_s = check_inputs(target, speech, video, picture=picture, export=export, force=force)
+    credentials = open_credentials(output.signing)
+    check_mark(video, force=force)
     actor = actor or _load(target, controls, device, on_progress)
     controls.check(actor.axis_names, target.about.face_model)
     rate, driving = actor.settings.media.frame_rate, None
@@ -165,7 +180,7 @@ def reenact(
             batch_size=batch_size,
         )
         with memory_errors(f"painting {batch_size} frames at once", _smaller_batch(batch_size)):
-            skipped, seconds = _film(job, video, _sound_of(speech), force, on_progress)
+            skipped, marked, seconds = _film(job, video, speech, credentials, on_progress)
     width, height = _picture_size(target.about, picture)
     return ReenactReport(
         output=video,
@@ -177,6 +192,7 @@ def reenact(
         clamped={name: (n, *editor.range_of(name)) for name, n in editor.clamped.items()},
         notes=(*_notes(controls, actor), *(() if driving is None else driving.damage)),
         expression_path=export,
+        provenance=marked,
         seconds=seconds,
         fps=total / seconds["total"],
     )
@@ -221,17 +237,43 @@ class _Job:
 
 
 def _film(
-    job: _Job, output: Path, sound: Path | None, force: bool, on_progress: OnProgress
-) -> tuple[tuple[int, ...], dict[str, float]]:
-    """Paint and write all frames; returns those that passed through, and seconds per part."""
+    job: _Job,
+    output: Path,
+    speech: Speech,
+    credentials: Credentials | None,
+    on_progress: OnProgress,
+) -> tuple[tuple[int, ...], Mark, dict[str, float]]:
+    """Paint, write and sign a whole video, and only then give it its name.
+
+    Returns:
+        Numbers of the frames that passed through, how it is marked, and seconds per part.
+    """
     start = time.perf_counter()
-    watch, skipped, done = Stopwatch(), list[int](), 0
+    watch = Stopwatch()
+    making = making_of_take(job.actor.target, job.picture, file_of(speech))
+    with atomic_file(output) as whole:
+        skipped = _write(job, whole, _sound_of(speech), watch, on_progress, credentials is not None)
+        with watch.part("signing"):
+            marked = mark(whole, output, making, credentials)
+    return skipped, marked, {**watch.seconds, "total": time.perf_counter() - start}
+
+
+def _write(
+    job: _Job,
+    output: Path,
+    sound: Path | None,
+    watch: Stopwatch,
+    on_progress: OnProgress,
+    is_signed: bool,
+) -> tuple[int, ...]:
+    """Paint and write all frames; returns the numbers of those that passed through."""
+    skipped, done = list[int](), 0
     about, total = job.actor.target.about, job.total
     rate = Fraction(job.actor.settings.media.frame_rate)
     with (
         VideoWriter(
             output, *_picture_size(about, job.picture), rate, quality="delivery", sound=sound,
-            comment=SYNTHETIC_COMMENT, force=force,
+            comment=comment_for(total, signed=is_signed),
         ) as writer,
         write_behind(writer.write, QUEUE_BATCHES * job.batch_size) as write,
         closing(_paint(job, watch)) as painted,
@@ -249,7 +291,7 @@ def _film(
                 on_progress(Progress(step="painting", done=done, total=total))
         if done != total:
             raise ValueError(f"{done} frames were painted, the speech needs {total}")
-    return tuple(skipped), {**watch.seconds, "total": time.perf_counter() - start}
+    return tuple(skipped)
 
 
 def _paint(job: _Job, watch: Stopwatch) -> Generator[PaintedFrame, None, None]:

@@ -33,6 +33,7 @@ from pirctl.perform.references import Appearance
 from pirctl.perform.windows import Windows
 from pirctl.settings import Settings
 from pirctl.target import Target, Track
+from pirctl.target.consent import check_consent
 
 FloatArray = NDArray[np.float32]
 Express = Callable[[Path], Iterator[FloatArray]]
@@ -91,7 +92,9 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
     Raises:
         CheckpointError: a stage is not trained, damaged, or made for something else.
         SettingsError: this machine has no such device.
+        TargetError: the person's consent was withdrawn.
     """
+    check_consent(target.name, target.about)
     where = select_device(device)
     precision = default_precision(where)
     audio = load_audio_stage(target, where)

@@ -66,7 +66,8 @@ class OutputOptions:
         workspace: root of the targets; None is PIRCTL_WORKSPACE, else `./targets`.
         preset: its name, for the record.
         with_audio: whether to keep the sound, which training needs.
-        consent: who agreed, for the record.
+        consent: who agreed, for the record, in words or in a file; empty keeps what an earlier run
+            recorded.
         force: make everything anew, also from another video, and drop trained stages.
     """
 

@@ -36,6 +36,7 @@ from pirctl.prepare.work import Work
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.target import Target, TargetAbout, Track
+from pirctl.target.consent import Consent, new_consent, with_consent
 from pirctl.target.lock import lock_target
 from pirctl.target.workspace import check_name, name_from_video, workspace_folder
 
@@ -112,6 +113,7 @@ def preprocess(
     Raises:
         FaceNotFound: no usable face in any frame.
         MediaError: not a video, no sound, or landmarks of another video.
+        PirctlError: the consent names a file that is not there.
         SettingsError: two trackers, a model file for the wrong one, or a regressor for the wrong
             face model.
         TargetError: bad name, the folder holds something that would be lost, or another process
@@ -129,6 +131,7 @@ def preprocess(
             "--landmarks gives the points, so there is nothing for a tracker to do",
             hint="leave out --landmarks, or --tracker and --tracker-model",
         )
+    consent = new_consent(output.consent) if output.consent else None
     info = _checked(video, settings.media.frame_rate, with_audio=output.with_audio)
     model = load_face_model(fit.face_model)
     regressor = _choose_regressor(fit, model, device)
@@ -155,7 +158,7 @@ def preprocess(
         )
         previous = Previous.of(target, parts, source, model.name, force=output.force)
         if previous.is_complete:
-            _remember_place(target, source)
+            _remember(target, source, consent)
             return _report(target, target.about.frames, target.track(), {}, tuple(parts))
         check_writable(target.folder, needed_bytes=_needed_bytes(info, settings))
         work = Work(
@@ -174,9 +177,8 @@ def preprocess(
                 _about(work, output.preset, seen.name, labeller.name, parts, frames),
                 has_audio=output.with_audio,
                 fit=fit.method,
-                consent=output.consent,
             )
-            made.write_about(about)
+            made.write_about(with_consent(about, consent or previous.consent))
             previous.keep_stages(made)
     report = _report(target, frames, track, work.watch.seconds, previous.reusable)
     return replace(report, damage=" ".join(work.damage))
@@ -239,11 +241,13 @@ def _choose_regressor(
     return None
 
 
-def _remember_place(target: Target, source: Source) -> None:
-    """Note where the video is now: it may have been moved since."""
-    moved = replace(target.about, **_place(source.video))
-    if moved != target.about:
-        target.write_about(moved)
+def _remember(target: Target, source: Source, consent: Consent | None) -> None:
+    """Note where the video is now, which may have been moved since, and who agreed."""
+    about = replace(target.about, **_place(source.video))
+    if consent is not None:
+        about = with_consent(about, consent)
+    if about != target.about:
+        target.write_about(about)
 
 
 def _place(video: Path) -> dict[str, Any]:

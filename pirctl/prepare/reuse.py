@@ -20,6 +20,7 @@ from pirctl.files import file_hash
 from pirctl.media import MediaInfo
 from pirctl.settings import Settings
 from pirctl.target import Target, TargetAbout
+from pirctl.target.consent import Consent, consent_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,11 @@ class Previous:
             )
         complete = len(same) == len(parts) and target.track_path.is_file()
         return Previous(target=target, about=about, reusable=same, is_complete=complete)
+
+    @property
+    def consent(self) -> Consent | None:
+        """Whose agreement was recorded, of the same video: it holds whatever is made anew."""
+        return None if self.about is None else consent_of(self.about)
 
     def has(self, part: str) -> bool:
         """Whether a part can be taken over."""

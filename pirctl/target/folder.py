@@ -83,7 +83,13 @@ class TargetAbout:
     fit: str = "landmarks"
     """What gave the coefficients: `landmarks` or `deep3d`, the paper's regressor."""
     consent: str = ""
-    """Who agreed to the use of this person's likeness, in the user's own words."""
+    """Who agreed to the use of this person's likeness: words, or the name of a file."""
+    consent_sha256: str = ""
+    """Hash of those words, or of that file."""
+    consent_date: str = ""
+    """The day it was recorded, in UTC: 2026-05-03."""
+    consent_withdrawn: str = ""
+    """The day it was withdrawn; the target has refused to perform since."""
     format: int = FORMAT
     """Number of the folder's format."""
 

@@ -35,6 +35,7 @@ from pirctl.target.checkpoint import (
     load_checkpoint,
     retrain_command,
 )
+from pirctl.target.consent import check_consent
 from pirctl.target.lock import lock_target
 from pirctl.training.audio import AudioTrainer
 from pirctl.training.builders import BUILDERS, Job
@@ -101,7 +102,8 @@ def run(
     Raises:
         SettingsError: the clip is not longer than the part held out, or the settings do not fit
             the target.
-        TargetError: the target has no sound, or no usable face, or another process writes to it.
+        TargetError: the target has no sound, or no usable face, another process writes to it, or
+            the consent was withdrawn.
         CheckpointError: an earlier stage is missing, or the checkpoint does not fit.
         WeightsMissing: the perceptual loss is on and VGG16 is not there.
         TrainingDiverged: a loss is no longer a number, or went up for good.
@@ -133,6 +135,7 @@ def _prepare(
 ) -> Job:
     """Everything that can be found wrong without reading a frame."""
     about = target.about
+    check_consent(target.name, about)
     settings = config.at_size(settings, about.size_px)
     if about.size_px != settings.media.size_px:
         raise SettingsError(

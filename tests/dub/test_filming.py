@@ -18,6 +18,7 @@ from pirctl.dub.plan import Utterance, shot_numbers
 from pirctl.dub.role import Role, RolePlan, plan_role
 from pirctl.dub.scenes import Footage
 from pirctl.dub.work import Work
+from pirctl.errors import PirctlError
 from pirctl.media import Crop, VideoWriter, probe, read_format, read_planes, read_timeline
 from pirctl.media import write_sound as write_wave
 from pirctl.media.delivery import DeliverySettings, choose_encoding
@@ -26,6 +27,8 @@ from pirctl.media.segments import SEGMENT_SUFFIX
 from pirctl.media.soundtrack import Spoken
 from pirctl.perform.actor import Actor
 from pirctl.progress import Progress, ignore_progress
+from pirctl.provenance import Making, Person, Signing, ingredient_of, open_credentials
+from pirctl.provenance.verify import verify
 from pirctl.target import Target
 from tests.perform.actors import make_actor, square_mask
 from tests.targets import SIZE, make_target, noise
@@ -89,6 +92,14 @@ def shot(
         film=Film(timeline=timeline, form=form, encoding=encoding),
         roles=[Role(scene=scene, painter=painter, plan=plan)],
         work=work,
+        making=Making(
+            command="dub",
+            people=(Person(target="anna", consent=None),),
+            source=ingredient_of(video),
+            speech=(ingredient_of(speech),),
+            keeps_timeline=True,
+        ),
+        credentials=None,
         batch_size=4,
         report=ignore_progress,
     )
@@ -200,3 +211,32 @@ def test_what_a_killed_run_left_half_written_is_cleared_away(shot: Shot) -> None
     assert not half.exists()
     shot.job.work.remove()
     assert not shot.job.work.folder.exists()
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_film_is_signed_before_it_has_its_name(
+    shot: Shot, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if suffix == ".mp4":
+        info, form = shot.job.footage.info, shot.job.film.form
+        encoding = choose_encoding(info, form, ".mp4", DeliverySettings(codec="h264"))
+        shot = replace(shot, job=replace(shot.job, film=replace(shot.job.film, encoding=encoding)))
+    shot = replace(shot, job=replace(shot.job, credentials=open_credentials(Signing())))
+    made, output = _make(shot, f"signed{suffix}")
+    found = verify(output)
+    assert found.outcome == "holds", found
+    assert made.provenance.manifest == ("embedded" if suffix == ".mp4" else "side-car")
+    text = "\n".join(found.claims)
+    assert "opened" in text
+    assert "film.mkv" in text
+    assert "speech.wav" in text
+    assert list(read_timeline(output).times()) == list(shot.job.footage.timeline.times())
+    before = sorted(path.name for path in shot.folder.iterdir())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PirctlError("no")
+
+    monkeypatch.setattr("pirctl.provenance.signing._read_back", refuse)
+    with pytest.raises(PirctlError):
+        _make(shot, f"other{suffix}")
+    assert sorted(path.name for path in shot.folder.iterdir()) == before
