@@ -19,9 +19,10 @@ from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, face_height
 from pirctl.face.dense import dense_landmarks
 from pirctl.face.fit import fit_known
+from pirctl.face.follow_person import PersonFollower, follow_person
 from pirctl.face.landmark_file import Landmarks, fill_gaps
 from pirctl.face.landmarks import MESH_COUNTS
-from pirctl.face.people import Person, PersonFollower, follow_person
+from pirctl.face.people import Person
 from pirctl.face.search import FaceDetector
 from pirctl.face.track import follow, tracking_size
 from pirctl.media import Crop, MediaInfo

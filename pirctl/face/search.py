@@ -17,6 +17,11 @@ FloatArray = npt.NDArray[np.float32]
 Frame = npt.NDArray[np.uint8]
 Window = tuple[int, int, int, int]
 
+_WINDOW = 2.2
+"""Side of the window searched around a known face, in face sizes."""
+_FINE_EVERY = 5
+"""Looks after which small faces are searched anew."""
+
 
 class FaceDetector(Protocol):
     """Finds the points of all faces in pictures.
@@ -40,30 +45,62 @@ class FaceDetector(Protocol):
         ...
 
 
-def detect_everyone(frame: Frame, detector: FaceDetector, *, fine: bool) -> list[FloatArray]:
-    """Points of all faces in a picture (H, W, 3), each once.
+class CrowdFinder:
+    """Finds all faces of the pictures of a video: wherever they are, and close to where they were.
 
     Args:
-        frame: the picture.
         detector: finds faces.
-        fine: whether to look for small ones where the whole picture shows none.
     """
-    height, width = frame.shape[:2]
-    for windows in search_windows(width, height, fine=fine):
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self._known: list[Box] = []
+        self._looks = 0
+
+    def find(self, frame: Frame, *, begins_shot: bool = False) -> list[FloatArray]:
+        """Points of all faces in the next picture (H, W, 3), each once.
+
+        Small ones, also beside large ones, are searched where a shot begins and then now and then;
+        in between they are found close to where they were.
+        """
+        if begins_shot:
+            self._known, self._looks = [], 0
+        height, width = frame.shape[:2]
         found: list[FloatArray] = []
+        squares = search_windows(width, height, fine=self._looks % _FINE_EVERY == 0)
+        for level, windows in enumerate(squares):
+            # The smallest squares are many: where a shot begins, or where nobody is seen.
+            if level < 2 or self._looks == 0 or not found:
+                self._add(found, frame, windows)
+        near = [around(box, width, height) for box in self._known if not _is_known(box, found)]
+        self._add(found, frame, near)
+        self._known = [Box.around(face) for face in found]
+        self._looks += 1
+        return found
+
+    def _add(self, found: list[FloatArray], frame: Frame, windows: Sequence[Window]) -> None:
         for left, top, right, bottom in windows:
-            for face in detector.detect_all([frame[top:bottom, left:right]])[0]:
+            for face in self._detector.detect_all([frame[top:bottom, left:right]])[0]:
                 points = face + np.array([left, top], np.float32)
-                if not any(_is_same(points, other) for other in found):
+                if not _is_known(Box.around(points), found):
                     found.append(points)
-        if found:
-            return found
-    return []
 
 
-def _is_same(one: FloatArray, other: FloatArray) -> bool:
-    a, b = Box.around(one), Box.around(other)
-    return math.hypot(a.x - b.x, a.y - b.y) < 0.5 * max(a.size, b.size)
+def around(box: Box, width: int, height: int) -> Window:
+    """The window that is searched around a known face, within a picture of that size."""
+    half = _WINDOW / 2 * box.size
+    return (
+        max(0, round(box.x - half)),
+        max(0, round(box.y - half)),
+        min(width, round(box.x + half)),
+        min(height, round(box.y + half)),
+    )
+
+
+def _is_known(box: Box, faces: Sequence[FloatArray]) -> bool:
+    """Whether one of the faces is that one, or it is a part of one, at the border of a window."""
+    known = [Box.around(face) for face in faces]
+    return any(math.hypot(box.x - k.x, box.y - k.y) < 0.5 * max(box.size, k.size) for k in known)
 
 
 @dataclass(frozen=True)

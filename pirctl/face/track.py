@@ -9,11 +9,7 @@ Points are in pixels of the source picture, x right, y down, centre of pixel 0 a
 from __future__ import annotations
 
 import math
-import os
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ import numpy.typing as npt
 
 from pirctl.errors import WeightsCorrupt, WeightsMissing
 from pirctl.face.landmark_file import fill_gaps
+from pirctl.face.quiet import stderr_held_back
 from pirctl.face.search import Box, FaceDetector, FloatArray, Frame, Window, search_windows
 from pirctl.progress import OnProgress, Progress, ignore_progress
 
@@ -68,7 +65,7 @@ class MediapipeDetector:
                 f"the tracker's model {model_path} is not there",
                 hint="pirctl models pull face_landmarker, or give points with --landmarks FILE",
             )
-        with _stderr_held_back():
+        with stderr_held_back():
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
 
@@ -266,22 +263,3 @@ def track_frames(
         return np.zeros((0, count, 2), np.float32), np.zeros(0, bool)
     found = np.array(valid)
     return fill_gaps(np.stack(rows), found), found
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Keep what C++ libraries write to file descriptor 2 off the terminal."""
-    try:
-        terminal = os.dup(2)
-    except OSError:  # No stderr at all, as in some services.
-        yield
-        return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)

@@ -9,9 +9,10 @@ are not found.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 Gray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Picture = TypeVar("Picture")
 
 
 def small_gray(frame: NDArray[np.uint8]) -> Gray:
@@ -94,22 +96,42 @@ def find_cuts(frames: Iterable[Gray]) -> list[int]:
         frames: all frames in order, as `small_gray` or `read_small_gray` gives them. Only a few
             are held at a time.
     """
-    cuts: list[int] = []
+    marked = mark_cuts(frames, lambda frame: frame)
+    return [number for number, (_, is_cut) in enumerate(marked) if is_cut]
+
+
+def mark_cuts(
+    frames: Iterable[Picture], small: Callable[[Picture], Gray]
+) -> Iterator[tuple[Picture, bool]]:
+    """Every frame, with whether it begins another shot; not more than a flash is held back.
+
+    Args:
+        frames: all frames in order.
+        small: what gives the picture of a frame that is compared.
+    """
+    waiting: deque[Picture] = deque()
     recent: deque[Gray] = deque(maxlen=2 * FLASH_FRAMES + 1)
     jumps: deque[float] = deque(maxlen=2 * FLASH_FRAMES + 1)
     resumes_at = 1
-    for number, frame in enumerate(_held(frames)):
+    for number, frame in enumerate(_held(_kept(frames, small, waiting))):
         jumps.append(difference(recent[-1], frame) if recent else 0.0)
         recent.append(frame)
         at, here = number - FLASH_FRAMES, len(recent) - 1 - FLASH_FRAMES
-        if at < resumes_at or not _stands_out(jumps, here):
-            continue
-        back = _comes_back(recent, here)
-        if back:
-            resumes_at = at + back + 1
-        else:
-            cuts.append(at)
-    return cuts
+        is_cut = False
+        if at >= resumes_at and _stands_out(jumps, here):
+            back = _comes_back(recent, here)
+            is_cut = not back
+            resumes_at = at + back + 1 if back else resumes_at
+        if at >= 0:
+            yield waiting.popleft(), is_cut
+
+
+def _kept(
+    frames: Iterable[Picture], small: Callable[[Picture], Gray], waiting: deque[Picture]
+) -> Iterator[Gray]:
+    for frame in frames:
+        waiting.append(frame)
+        yield small(frame)
 
 
 def _held(frames: Iterable[Gray]) -> Iterator[Gray]:

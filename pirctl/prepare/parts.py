@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from pirctl.errors import FaceNotFound
 from pirctl.face.crop import choose_crop, crop_from_source, source_from_crop, widened
+from pirctl.face.follow_person import PersonFollower, follow_person
 from pirctl.face.landmark_file import Landmarks, resample_landmarks
 from pirctl.face.parsing import Parser, without_flicker
-from pirctl.face.people import PersonFollower, follow_person
 from pirctl.face.search import FaceDetector, Frame
 from pirctl.face.track import follow, track_frames, tracking_size
 from pirctl.media import (
@@ -134,9 +134,11 @@ def _seen(
     """The one person that is seen, or the one of several that is meant."""
     if work.person is None:
         return follow(frames, detector)
-    start_s = work.source.info.start_s
-    times_s = (start_s + float(number / work.rate) for number in count())
-    return follow_person(frames, times_s, PersonFollower(detector, work.person, scale))
+    times_s = (float(number / work.rate) for number in count())
+    # Of another rate, the frame that is nearest is shown, by half a frame too soon or too late.
+    margin_s = 0.0 if work.source.info.frame_rate == work.rate else float(0.5 / work.rate)
+    follower = PersonFollower(detector, work.person, scale, margin_s)
+    return follow_person(frames, times_s, follower)
 
 
 def _crop(work: Work, tracked: Landmarks) -> Crop:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +13,15 @@ from numpy.typing import NDArray
 
 from pirctl.errors import FaceNotFound, SettingsError
 from pirctl.face.landmark_file import Landmarks
-from pirctl.face.people import (
-    Person,
-    Sighting,
-    gather,
-    speaker_of,
-    stretches_of,
-    with_speech,
-)
+from pirctl.face.people import Person, gather, speaker_of, with_speech
 from pirctl.face.recognise import ColourRecogniser, Recogniser, SfaceRecogniser, sight
-from pirctl.face.search import FaceDetector, detect_everyone
+from pirctl.face.search import CrowdFinder, FaceDetector
+from pirctl.face.stretches import Sighting, stretches_of
 from pirctl.face.track import tracking_size
 from pirctl.files import atomic_file
 from pirctl.media import MediaInfo, read_frames, read_sound
 from pirctl.media.background import QUEUE_FRAMES, prefetch
-from pirctl.media.cuts import find_cuts, read_small_gray
+from pirctl.media.cuts import mark_cuts, small_gray
 from pirctl.media.timeline import Timeline, read_timeline
 from pirctl.prepare.observers import open_points
 from pirctl.prepare.options import TrackerOptions
@@ -38,14 +30,14 @@ from pirctl.speech.level import measure
 from pirctl.speech.voice import hear_voice
 from pirctl.weights.catalog import find_weights, weights_entry
 
-FORMAT = 1
+FORMAT = 2
 """Counted up whenever the same video gives other people."""
 LOOKS_PER_S = 5
 """How often faces are looked for; half as often in what is longer than `_LONG_S`."""
 
 _log = logging.getLogger(__name__)
 _LONG_S = 1200
-_FINE_EVERY = 5
+_PORTRAIT_EVERY = 3
 _VOICE_RATE_HZ, _SOUND_RATE_HZ = 25, 16000
 _FOLDER = ".people"
 
@@ -120,10 +112,9 @@ def find_people(
     timeline = read_timeline(info)
     with open_points(tracker, device, on_progress) as detector:
         assert not isinstance(detector, Landmarks)
-        looks = list(_looks(info, timeline, detector, on_progress))
-    cuts = find_cuts(_counted(info, timeline, on_progress))
+        looks, cuts_s = _look_through(info, timeline, detector, on_progress)
     end_s = float(timeline.end)
-    stretches = stretches_of(looks, [float(timeline.time(cut)) for cut in cuts], end_s)
+    stretches = stretches_of(looks, cuts_s, end_s)
     if not stretches:
         raise FaceNotFound(
             f"{info.path}: no face found in any of {len(looks)} pictures",
@@ -149,31 +140,39 @@ def choose_recogniser() -> tuple[Recogniser, str]:
     return ColourRecogniser(), "colours"
 
 
-def _looks(
+def _look_through(
     info: MediaInfo, timeline: Timeline, detector: FaceDetector, on_progress: OnProgress
-) -> Iterator[tuple[float, list[Sighting]]]:
-    seconds = float(timeline.end)
-    rate = Fraction(LOOKS_PER_S if seconds <= _LONG_S else LOOKS_PER_S / 2)
+) -> tuple[list[tuple[float, list[Sighting]]], list[float]]:
+    """The faces of some frames, and when the later shots begin.
+
+    Frames are read as they are, with their own times: at a cut a frame more or less is another
+    person. The first of every shot is looked at.
+    """
+    wanted = LOOKS_PER_S if timeline.end <= _LONG_S else LOOKS_PER_S / 2
+    step = max(1, round(float(timeline.mean_rate) / wanted))
     size = tracking_size(info.width, info.height)
-    scale = size[0] / info.width
-    start = float(timeline.time(0))
-    total = max(1, int(seconds * rate))
-    frames = read_frames(info, rate=rate, size=size)
-    with closing(prefetch(frames, QUEUE_FRAMES)) as ahead:
-        for number, frame in enumerate(ahead):
-            time_s = start + float(number / rate)
-            faces = detect_everyone(frame, detector, fine=number % _FINE_EVERY == 0)
-            yield time_s, [sight(frame, face, time_s, scale) for face in faces]
+    finder, scale, total = CrowdFinder(detector), size[0] / info.width, len(timeline)
+    looks: list[tuple[float, list[Sighting]]] = []
+    cuts_s: list[float] = []
+    since = 0
+    with closing(prefetch(read_frames(info, size=size), QUEUE_FRAMES)) as ahead:
+        # Containers and decoders may differ by a frame at the end.
+        for number, (frame, is_cut) in zip(
+            range(total), mark_cuts(ahead, small_gray), strict=False
+        ):
+            time_s = float(timeline.seconds[number])
+            if is_cut:
+                cuts_s.append(time_s)
+                since = 0
+            if since % step == 0:
+                faces = finder.find(frame, begins_shot=since == 0)
+                # Portraits are the most of what is held: every third look must do.
+                kept = since // step % _PORTRAIT_EVERY == 0
+                seen = [sight(frame, face, time_s, scale, with_portrait=kept) for face in faces]
+                looks.append((time_s, seen))
+            since += 1
             on_progress(Progress(step="looking for people", done=number + 1, total=total))
-
-
-def _counted(
-    info: MediaInfo, timeline: Timeline, on_progress: OnProgress
-) -> Iterator[NDArray[np.uint8]]:
-    total = len(timeline)
-    for number, gray in enumerate(read_small_gray(info)):
-        yield gray
-        on_progress(Progress(step="looking for cuts", done=number + 1, total=total))
+    return looks, cuts_s
 
 
 def _voice(info: MediaInfo) -> NDArray[np.float32] | None:

@@ -7,17 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pirctl.face.people import (
-    Person,
-    PersonFollower,
-    Sighting,
-    Stretch,
-    follow_person,
-    gather,
-    speaker_of,
-    stretches_of,
-    with_speech,
-)
+from pirctl.face.follow_person import PersonFollower, follow_person
+from pirctl.face.people import Person, gather, speaker_of, with_speech
+from pirctl.face.stretches import Sighting, Stretch, stretches_of
 
 STEP = 0.2
 
@@ -58,6 +50,33 @@ def test_a_cut_ends_every_stretch_although_the_place_is_the_same() -> None:
     assert [(one.first_s, one.last_s) for one in found] == [(0, 1.1), (1.1, 2.0)]
 
 
+def test_stretches_end_where_two_faces_touch_and_begin_anew_where_they_part() -> None:
+    # One walks through the other, who stands: who is who is left to whoever recognises them.
+    walking, standing = np.linspace(0, 200, 21), np.full(21, 100.0)
+    found = stretches_of(looks(walking, standing), [], 21 * STEP)
+    assert len(found) == 6
+    for one in found:
+        xs = middles(one)
+        near = [abs(x - 100) < 45 for x in xs if x != 100]
+        assert all(near) or not any(near)
+
+
+def test_a_face_that_is_hidden_while_another_passes_ends_its_stretch() -> None:
+    walking, behind = np.linspace(0, 200, 21), np.full(21, 100.0)
+    behind[9:12] = np.nan
+    found = stretches_of(looks(walking, behind), [], 21 * STEP)
+    for one in found:
+        assert not min(middles(one)) < 50 < 150 < max(middles(one))
+    assert len(found) == 6
+
+
+def test_a_face_that_jumps_may_be_one_person_all_the_same() -> None:
+    found = stretches_of(looks([50.0] * 10 + [300.0] * 10), [], 4.0)
+    assert [one.first_s for one in found] == pytest.approx([0, 1.9])
+    assert [one.last_s for one in found] == pytest.approx([1.9, 4])
+    assert [p.seconds for p in gather(found, np.ones((2, 2)), 0.5)] == pytest.approx([4])
+
+
 @pytest.mark.parametrize(("gap", "stretches"), [(3, 1), (8, 2)])
 def test_a_face_that_is_lost_for_a_moment_is_the_same_stretch(gap: int, stretches: int) -> None:
     path = [50.0] * 5 + [np.nan] * gap + [50.0] * 5
@@ -81,6 +100,25 @@ def test_stretches_that_look_alike_are_one_person_and_numbers_go_by_time() -> No
     order = [3, 1, 0, 2]
     again = gather([stretches[i] for i in order], alike[np.ix_(order, order)], 0.5)
     assert [p.stretches for p in again] == [p.stretches for p in people]
+
+
+def test_groups_are_joined_by_the_mean_over_all_their_pairs() -> None:
+    stretches = [stretch(t, t + 1) for t in range(4)]
+    alike = np.eye(4)
+    # 0 and 1 are one; 2 is like 0 and not like 1: 0.4 in the mean; 3 is like all of them.
+    for i, j, value in [(0, 1, 0.9), (0, 2, 0.7), (1, 2, 0.1), (0, 3, 0.6), (1, 3, 0.6), (2, 3, 0)]:
+        alike[i, j] = alike[j, i] = value
+    assert [p.seconds for p in gather(stretches, alike, 0.5)] == [3, 1]
+    # All four: 0.7, 0.1 and 0 with each of three, a mean of 0.27.
+    assert [p.seconds for p in gather(stretches, alike, 0.26)] == [4]
+    assert [p.seconds for p in gather(stretches, alike, 0.28)] == [3, 1]
+
+
+def test_near_a_cut_nobody_is_there_where_times_are_not_exact() -> None:
+    person = Person(number=1, stretches=(stretch(1, 2),))
+    assert [person.at(t) is not None for t in (0.98, 1.0, 1.99, 2.0)] == [False, True, True, False]
+    near = [person.at(t, margin_s=0.05) is not None for t in (1.0, 1.06, 1.94, 1.98)]
+    assert near == [False, True, True, False]
 
 
 def test_who_is_seen_beside_somebody_is_somebody_else_however_alike() -> None:
