@@ -7,6 +7,9 @@ shared disk. A job runs inside its worker, so what becomes of the worker becomes
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -22,6 +25,7 @@ LOCAL = "auto"
 """In place of an address: a cluster of this machine, for as long as the batch runs."""
 
 _KILLED = -9
+_CONNECT_S = 10.0
 
 
 class Cluster:
@@ -107,15 +111,29 @@ def _connect(address: str, parallel: int | None) -> Any:
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
     else:
         options["address"] = address
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        if address != LOCAL:
+            _check_answers(address)
         ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise SettingsError(
             f"no Ray cluster at {address}: {first}",
             hint="ray start --head on its first machine says the address; --ray auto needs none",
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        # Ray's own ends the process before anything can be stopped.
+        signal.signal(signal.SIGTERM, before)
     return ray
+
+
+def _check_answers(address: str) -> None:
+    """Raise unless something listens there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isascii() and port.isdigit()):
+        raise ValueError("an address is HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def _work(main: Main, order: Order) -> int:
