@@ -22,8 +22,8 @@ from pirctl.dub.dub import dub as dub_video
 from pirctl.dub.inputs import OutputFiles
 from pirctl.dub.reenact import ReenactReport
 from pirctl.dub.reenact import reenact as reenact_target
-from pirctl.evaluate.evaluate import EvaluateReport
 from pirctl.evaluate.evaluate import evaluate as evaluate_actor
+from pirctl.evaluate.result import EvaluateReport
 from pirctl.perform.actor import load_actor
 from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.preprocess import preprocess

@@ -30,7 +30,7 @@ def shortfalls(evaluation: Mapping[str, Any]) -> list[str]:
     Args:
         evaluation: what `pirctl evaluate --json` gives: rows with name, correlation and lmd_px.
     """
-    from pirctl.evaluate.evaluate import BASELINES
+    from pirctl.evaluate.result import BASELINES
 
     rows = {row["name"]: row for row in evaluation["rows"]}
     ours, found = rows["ours"], []

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from pirctl.evaluate.evaluate import BASELINES
 from pirctl.evaluate.lip_reader import lips_of
 from pirctl.evaluate.pixels import PixelScorer
+from pirctl.evaluate.result import BASELINES
 from pirctl.evaluate.scores import Scorer
 from pirctl.face.model import load_face_model
 from tests.prepare.drawn import SIZE, make_track

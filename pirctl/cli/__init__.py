@@ -32,6 +32,7 @@ from pirctl.cli import (
     models,
     preprocess,
     reenact,
+    report,
     train,
     verify,
 )
@@ -76,6 +77,7 @@ app.command("reenact")(reenact.reenact)
 app.command("verify")(verify.verify)
 app.command("consent")(consent.consent)
 app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.command("inspect")(inspect.inspect)
 app.command("bench")(bench.bench)

@@ -13,7 +13,7 @@ from pirctl.cli.tables import print_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pirctl.evaluate.evaluate import EvaluateReport
+    from pirctl.evaluate.result import EvaluateReport
     from pirctl.evaluate.scores import Score
 
 

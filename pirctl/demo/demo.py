@@ -23,7 +23,8 @@ from pirctl.device import peak_bytes, select_device
 from pirctl.dub.inputs import OutputFiles
 from pirctl.dub.reenact import reenact
 from pirctl.errors import SettingsError
-from pirctl.evaluate.evaluate import EvaluateReport, evaluate
+from pirctl.evaluate.evaluate import evaluate
+from pirctl.evaluate.result import EvaluateReport
 from pirctl.files import atomic_file, check_writable
 from pirctl.perform.actor import load_actor
 from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions

@@ -21,19 +21,21 @@ import json
 import tempfile
 import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pirctl.device import memory_errors
 from pirctl.errors import TargetError
+from pirctl.evaluate.film import OnFrame, SideBySide
 from pirctl.evaluate.intervals import DoubleArray, Interval, block_counts, differences, intervals
 from pirctl.evaluate.lip_reader import MOST_FRAMES, ReadLips, fit_reader, own_reader
 from pirctl.evaluate.pixels import Distance, PixelScorer, Shown
+from pirctl.evaluate.result import ROWS, EvaluateReport, improvement
 from pirctl.evaluate.scores import Score, Scorer
 from pirctl.evaluate.sheet import evaluation_sheet
 from pirctl.evaluate.sync import speech_envelope
@@ -51,57 +53,10 @@ from pirctl.progress import OnProgress, Progress, ignore_progress
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
-BASELINES = ("mean mouth", "wrong speech", "untouched frame")
-"""Rows that `ours` must beat."""
-ROWS = ("truth", "true expression", "ours", *BASELINES, "silence")
-"""Every row, in the order of the table."""
-
 _FEWEST_FRAMES = 10
 _BATCH = 4
 _LPIPS_FRAMES = 50
 """Frames of each row that LPIPS looks at, evenly spread: VGG16 is slow without a GPU."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateReport:
-    """The table, and where the pictures are.
-
-    Attributes:
-        target: name of the target.
-        first_frame: number of the first held-out frame.
-        frames: held-out frames measured.
-        rows: those of `ROWS`.
-        improvement: per baseline, how much better `ours` is: `correlation` as a difference, `lmd`
-            and `mouth_mse` as per cent of the baseline's error removed.
-        differences: per row, the 95 % confidence interval of each score of ours minus the row's;
-            where it contains 0, they differ within noise.
-        curves: per row, how far the mouth is open in each held-out frame, in eye distances, None
-            where it could not be read; and `speech`, the envelope of the sound.
-        leak: the mouth's movement when driven by silence, as a share of the truth's; it contains
-            the reader's error. The idea is KeySync's (Bigata et al. 2025).
-        scores_path: `scores.json`.
-        sheet_path: the contact sheet.
-    """
-
-    target: str
-    first_frame: int
-    frames: int
-    rows: tuple[Score, ...]
-    improvement: dict[str, dict[str, float]]
-    differences: dict[str, dict[str, Interval]]
-    curves: dict[str, list[float | None]]
-    leak: float
-    scores_path: Path
-    sheet_path: Path
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        mapping = asdict(self)
-        return mapping | {"scores_path": str(self.scores_path), "sheet_path": str(self.sheet_path)}
-
-    def row(self, name: str) -> Score:
-        """Find a row by its name."""
-        return next(row for row in self.rows if row.name == name)
 
 
 def evaluate(
@@ -145,9 +100,13 @@ def evaluate(
     ):
         sources = _expressions(actor, Path(temporary), first, total)
         _score_truth(actor, scorer("truth"), first, total)
+        rate = Fraction(actor.settings.media.frame_rate)
+        film = SideBySide(folder / "film.mp4", rate, Path(temporary) / "right.wav")
         for name, source in sources.items():
             painted = _paint(actor, source(), first, total)
-            _score_painted(painted, actor, scorer(name), first, total, on_progress)
+            with film if name == "ours" else nullcontext():
+                on_frame = film.add if name == "ours" else None
+                _score_painted(painted, actor, scorer(name), first, on_frame, on_progress)
         _score_untouched(actor, scorer("untouched frame"), first, total, on_progress)
         envelope = _envelope(actor, Path(temporary) / "right.wav", total)
         sheet_path = folder / "sheet.png"
@@ -161,9 +120,11 @@ def evaluate(
         improvement=improvement(rows.values()),
         differences=apart,
         curves=_curves(scorers, range(first, first + total), envelope),
+        errors=[film.errors.get(number) for number in range(first, first + total)],
         leak=rows["silence"].movement,
         scores_path=folder / "scores.json",
         sheet_path=sheet_path,
+        film_path=folder / "film.mp4",
     )
     with atomic_file(report.scores_path) as path:
         path.write_text(json.dumps(report.to_mapping(), indent=2) + "\n", encoding="utf-8")
@@ -224,26 +185,6 @@ def _expressions(
         "wrong speech": lambda: actor.express(wrong),
         "silence": lambda: actor.express(silence),
     }
-
-
-def improvement(rows: Iterable[Score]) -> dict[str, dict[str, float]]:
-    """How much better `ours` is than each baseline; see `EvaluateReport.improvement`."""
-    table = {row.name: row for row in rows}
-    ours = table["ours"]
-    gains = {}
-    for name in BASELINES:
-        if name not in table:
-            continue
-        base = table[name]
-        gain = {
-            "correlation": ours.correlation - base.correlation,
-            "lmd": 100 * (1 - ours.lmd_px / max(base.lmd_px, 1e-9)),
-        }
-        if ours.mouth_psnr_db is not None and base.mouth_psnr_db is not None:
-            ratio = 10 ** ((base.mouth_psnr_db - ours.mouth_psnr_db) / 10)
-            gain["mouth_mse"] = 100 * (1 - ratio)
-        gains[name] = gain
-    return gains
 
 
 def cut_sound(
@@ -325,13 +266,16 @@ def _score_painted(
     actor: Actor,
     scorer: Scorer,
     first: int,
-    total: int,
+    on_frame: OnFrame | None,
     on_progress: OnProgress,
 ) -> None:
+    total = actor.track.frames - first
     truths = _truth(actor, first, total)
     for done, (item, (number, truth)) in enumerate(zip(painted, truths, strict=False), 1):
         shown = Shown(painted=item.frame, mask=item.mask, truth=truth)
         scorer.add(number, item.frame, shown)
+        if on_frame is not None:
+            on_frame(number, truth, item.frame, item.mask)
         on_progress(Progress(step=scorer.name, done=done, total=total))
 
 

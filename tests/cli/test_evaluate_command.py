@@ -10,8 +10,8 @@ import pytest
 
 from pirctl.cli.evaluate import score_table, warn_without_gain
 from pirctl.cli.tables import print_table
-from pirctl.evaluate.evaluate import ROWS, EvaluateReport
 from pirctl.evaluate.intervals import Interval
+from pirctl.evaluate.result import ROWS, EvaluateReport
 from pirctl.evaluate.scores import Score
 
 
@@ -43,10 +43,10 @@ def test_a_result_that_is_no_better_than_a_baseline_is_said(
     def report(**gains: tuple[float, Interval]) -> EvaluateReport:
         named = {name.replace("_", " "): gain for name, gain in gains.items()}
         return EvaluateReport(
-            target="anna", first_frame=0, frames=1, rows=(), leak=0.0, curves={},
+            target="anna", first_frame=0, frames=1, rows=(), leak=0.0, curves={}, errors=[],
             improvement={name: {"lmd": gain} for name, (gain, _) in named.items()},
             differences={name: {"lmd_px": apart} for name, (_, apart) in named.items()},
-            scores_path=tmp_path, sheet_path=tmp_path,
+            scores_path=tmp_path, sheet_path=tmp_path, film_path=tmp_path,
         )  # fmt: skip
 
     warn_without_gain(report(mean_mouth=(12.0, (-2, -1)), wrong_speech=(30.0, (-4, -3))))
@@ -69,10 +69,10 @@ def test_what_cannot_be_told_from_ours_is_marked_in_the_table(
 
     apart = {"mean mouth": {"lmd_px": (-1, 1)}, "wrong speech": {"lmd_px": (-3, -2)}}
     report = EvaluateReport(
-        target="anna", first_frame=0, frames=1, leak=0.0, curves={}, differences=apart,
+        target="anna", first_frame=0, frames=1, leak=0.0, curves={}, errors=[], differences=apart,
         rows=(row("ours", 2.0), row("mean mouth", 2.2), row("wrong speech", 4.4)),
         improvement={"mean mouth": {"lmd": 9.0}, "wrong speech": {"lmd": 55.0}},
-        scores_path=tmp_path, sheet_path=tmp_path,
+        scores_path=tmp_path, sheet_path=tmp_path, film_path=tmp_path,
     )  # fmt: skip
     print_table(score_table(report))
     out = capsys.readouterr().out

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from pirctl.errors import TargetError
-from pirctl.evaluate.evaluate import BASELINES, ROWS, EvaluateReport, cut_sound, evaluate
+from pirctl.evaluate.evaluate import cut_sound, evaluate
+from pirctl.evaluate.result import BASELINES, ROWS, EvaluateReport
 from pirctl.evaluate.scores import landmark_distances
 from pirctl.evaluate.sheet import evaluation_sheet
 from pirctl.face.model import FaceModel, load_face_model
