@@ -80,7 +80,7 @@ def read_fingerprint(path: Path) -> Fingerprint:
                 elif packet.size:
                     sound.update(memoryview(packet))
             has_sound = bool(file.streams.audio)
-    except (OSError, ValueError) as error:  # The library's own errors are both.
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"{path} cannot be read as a video", hint="check the file") from error
     return Fingerprint(
         pictures=tuple(pictures),
