@@ -17,8 +17,8 @@ from pirctl.check.footage import (
     judge_pictures,
     look_over,
 )
-from pirctl.check.looks import LOOKS, Look, look_at
 from pirctl.check.sounds import SoundFacts, judge_sound, listen
+from pirctl.face.looks import LOOKS, Look, look_at
 from pirctl.face.search import FaceDetector
 from pirctl.media import MediaInfo, probe
 from pirctl.prepare.observers import choose_detector

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pirctl.check.looks import Look
 from pirctl.face.crop import face_height
 from pirctl.face.landmarks import CHIN, FACE_OVAL, FOREHEAD, MESH_POINTS, mouth_opening
+from pirctl.face.looks import Look
 from pirctl.face.search import FaceDetector, FloatArray, Frame
 from pirctl.face.track import FaceFollower
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from pirctl.check.faces import FaceLook, find_face
 from pirctl.check.finding import Finding
-from pirctl.check.looks import Look
 from pirctl.check.sounds import percent
+from pirctl.face.looks import Look
 from pirctl.face.search import FaceDetector
 from pirctl.media import MediaInfo
 from pirctl.media.cuts import difference, small_gray

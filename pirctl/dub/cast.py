@@ -17,7 +17,7 @@ from pirctl.files import file_hash
 from pirctl.media import MediaInfo
 from pirctl.perform.loading import check_trained
 from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions
-from pirctl.prepare.people import find_people
+from pirctl.prepare.people import find_people, find_several
 from pirctl.prepare.preprocess import preprocess
 from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import DEFAULT_PRESET, STAGES, Settings
@@ -130,32 +130,48 @@ def find_persons(
 ) -> list[Member]:
     """Tell who in the video each member is, where that has to be found out.
 
-    A target that was made from this very video knows its person, and the points of a file are of
-    one face.
+    A target that was made from this very video knows its face, and the points of a file are of one
+    face.
 
     Raises:
         SettingsError: the video shows no face of such a number.
         FaceNotFound: it shows nobody.
     """
-    unknown = [m for m in members if m.face is not None or not _knows_its_person(m)]
-    if not unknown or (casting.tracker.landmarks and all(m.face is None for m in unknown)):
+    numbers = [_number(member) for member in members]
+    unknown = [n is None and not _is_made_of_it(m) for m, n in zip(members, numbers, strict=True)]
+    is_asked = any(member.face is not None for member in members)
+    if not any(unknown) and all(number is None for number in numbers):
         return list(members)
-    cast = find_people(
+    if casting.tracker.landmarks and not is_asked:
+        return list(members)
+    # Whether there are several at all is found faster than who they are.
+    find = find_several if all(number is None for number in numbers) else find_people
+    cast = find(
         info, sha256, casting.tracker, workspace_folder(casting.workspace),
         device=casting.device, on_progress=on_progress,
     )  # fmt: skip
+    if cast is None:
+        return list(members)
     found = []
-    for member in members:
+    for member, number, is_unknown in zip(members, numbers, unknown, strict=True):
         person = member.person
-        if member.face is not None:
-            person = cast.person(member.face)
-        elif member in unknown and len(cast.people) > 1:
+        if number is not None:
+            person = cast.person(number)
+        elif is_unknown and len(cast.people) > 1:
             person = cast.speaker
         found.append(replace(member, person=person))
     return found
 
 
-def _knows_its_person(member: Member) -> bool:
+def _number(member: Member) -> int | None:
+    """Number of a member's face, as asked for or as the target was made; None: not known."""
+    if member.face is None and _is_made_of_it(member):
+        return member.target.about.face
+    return member.face
+
+
+def _is_made_of_it(member: Member) -> bool:
+    """Whether the target stands, and was made from the video that is dubbed."""
     return member.is_own_source and member.target.about_path.is_file()
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pirctl.errors import FaceNotFound, SettingsError
 from pirctl.face.landmark_file import Landmarks
+from pirctl.face.looks import LOOKS, look_at
 from pirctl.face.people import Person, gather, speaker_of, with_speech
 from pirctl.face.recognise import ColourRecogniser, Recogniser, SfaceRecogniser, sight
 from pirctl.face.search import CrowdFinder, FaceDetector
-from pirctl.face.stretches import Sighting, stretches_of
+from pirctl.face.stretches import Sighting, Stretch, stretches_of
 from pirctl.face.track import tracking_size
 from pirctl.files import atomic_file
 from pirctl.media import MediaInfo, read_frames, read_sound
@@ -37,9 +38,12 @@ LOOKS_PER_S = 5
 
 _log = logging.getLogger(__name__)
 _LONG_S = 1200
+_WORTH_A_GLANCE_S = 60.0
+"""A shorter video is looked through as fast as a few dozen pictures are found in it."""
 _PORTRAIT_EVERY = 3
 _VOICE_RATE_HZ, _SOUND_RATE_HZ = 25, 16000
 _FOLDER = ".people"
+_COLOURS = "colours"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,46 @@ class Cast:
         return self.people[number - 1]
 
 
+def find_several(
+    info: MediaInfo,
+    sha256: str,
+    tracker: TrackerOptions,
+    workspace: Path,
+    *,
+    device: str | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Cast | None:
+    """The people of a video, arguments and errors as `find_people`; None: there is only one.
+
+    In a long video a few dozen pictures tell that, where all of them show one and the same face.
+    """
+    recogniser, told_by = choose_recogniser()
+    is_known = _path(info, sha256, workspace, told_by).is_file()
+    if not is_known and info.duration_s >= _WORTH_A_GLANCE_S:
+        with open_points(tracker, device, on_progress) as detector:
+            assert not isinstance(detector, Landmarks)
+            if _shows_one(info, detector, recogniser):
+                return None
+    cast = find_people(info, sha256, tracker, workspace, device=device, on_progress=on_progress)
+    return cast if len(cast.people) > 1 else None
+
+
+def _shows_one(info: MediaInfo, detector: FaceDetector, recogniser: Recogniser) -> bool:
+    """Whether pictures from all over a video show one face each, always the same."""
+    seen: list[Stretch] = []
+    for look in look_at(info):
+        faces = CrowdFinder(detector).find(look.picture, begins_shot=True)
+        sightings = [sight(look.picture, face, look.time_s, look.scale) for face in faces]
+        if len(sightings) > 1:
+            return False
+        at_s = look.time_s
+        seen += [Stretch(first_s=at_s, last_s=at_s, sightings=(one,)) for one in sightings]
+    # Seen in a few pictures only, it is not sure who else there is.
+    if len(seen) < LOOKS / 2:
+        return False
+    return bool((recogniser.alike(seen) >= recogniser.threshold).all())
+
+
 def find_people(
     info: MediaInfo,
     sha256: str,
@@ -106,9 +150,15 @@ def find_people(
             hint="leave out --face, or leave out --landmarks",
         )
     recogniser, told_by = choose_recogniser()
-    kept = workspace / _FOLDER / f"{sha256[:16]}-{info.video_stream}-{told_by}.json"
+    kept = _path(info, sha256, workspace, told_by)
     if (found := _read(kept)) is not None:
         return found
+    if told_by == _COLOURS:
+        _log.warning(
+            "people are told apart by place and colours; better: pirctl models pull sface "
+            "(licence %s)",
+            weights_entry("sface").licence,
+        )
     timeline = read_timeline(info)
     with open_points(tracker, device, on_progress) as detector:
         assert not isinstance(detector, Landmarks)
@@ -128,16 +178,15 @@ def find_people(
     return cast
 
 
+def _path(info: MediaInfo, sha256: str, workspace: Path, told_by: str) -> Path:
+    return workspace / _FOLDER / f"{sha256[:16]}-{info.video_stream}-{told_by}.json"
+
+
 def choose_recogniser() -> tuple[Recogniser, str]:
     """SFace, if it is in the cache; else by place and colours, for its licence has conditions."""
-    entry = weights_entry("sface")
-    if entry.is_here:
+    if weights_entry("sface").is_here:
         return SfaceRecogniser(find_weights("sface")), "sface"
-    _log.warning(
-        "people are told apart by place and colours; better: pirctl models pull sface (licence %s)",
-        entry.licence,
-    )
-    return ColourRecogniser(), "colours"
+    return ColourRecogniser(), _COLOURS
 
 
 def _look_through(

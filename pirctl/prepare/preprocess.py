@@ -176,6 +176,7 @@ def preprocess(
             about = replace(
                 _about(work, output.preset, seen.name, labeller.name, parts, frames),
                 has_audio=output.with_audio,
+                face=tracker.face,
                 fit=fit.method,
             )
             made.write_about(with_consent(about, consent or previous.consent))

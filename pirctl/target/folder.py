@@ -80,6 +80,8 @@ class TargetAbout:
     """When the video file was last written, nanoseconds since 1970."""
     source_stream: int | None = None
     """Number of the video file's stream that shows the person; null: the first that moves."""
+    face: int | None = None
+    """Number of the face it shows, of several in the video; null: the most prominent."""
     fit: str = "landmarks"
     """What gave the coefficients: `landmarks` or `deep3d`, the paper's regressor."""
     consent: str = ""

@@ -13,7 +13,7 @@ from pirctl.check.check import CheckReport, check
 from pirctl.check.faces import find_face
 from pirctl.check.finding import Finding, worst_first
 from pirctl.check.footage import FaceFacts, PictureFacts, judge_face, judge_length, judge_pictures
-from pirctl.check.looks import LOOKS, Look, look_at
+from pirctl.face.looks import LOOKS, Look, look_at
 from pirctl.face.model import load_face_model
 from pirctl.media import probe, read_frames
 from tests.media.clips import ffmpeg

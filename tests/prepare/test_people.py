@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pirctl.errors import FaceNotFound, SettingsError
-from pirctl.face.recognise import ColourRecogniser
 from pirctl.face.stretches import Stretch
 from pirctl.files import file_hash
 from pirctl.media import probe
 from pirctl.prepare import people
 from pirctl.prepare.options import TrackerOptions
-from pirctl.prepare.people import Cast, choose_recogniser, find_people
+from pirctl.prepare.people import Cast, choose_recogniser, find_people, find_several
 from tests.face.crowds import (
     ANNA,
     BEN,
@@ -162,10 +160,44 @@ def test_points_of_a_file_leave_nobody_to_choose(tmp_path: Path) -> None:
 
 
 def test_without_the_model_colours_tell_people_apart_and_one_line_says_so(
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        recogniser, name = choose_recogniser()
-    assert (type(recogniser), name) == (ColourRecogniser, "colours")
-    (record,) = caplog.records
-    assert "pirctl models pull sface" in record.getMessage()
+    monkeypatch.setattr(people, "choose_recogniser", choose_recogniser)
+    video = two_shots(tmp_path / "a.mkv")
+    for _ in range(2):  # What is known is not said again.
+        cast = find(video, tmp_path)
+    assert (cast.told_by, len(cast.people)) == ("colours", 2)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"
+               and "colours" in record.getMessage()]  # fmt: skip
+    assert "pirctl models pull sface" in line
+
+
+def several(video: Path, workspace: Path, detector: CrowdDetector) -> Cast | None:
+    tracker = TrackerOptions(detector=detector)
+    return find_several(probe(video), file_hash(video), tracker, workspace)
+
+
+@pytest.mark.parametrize("others", ["nobody", "one beside", "one after a cut"])
+def test_that_there_is_only_one_is_seen_at_a_glance_in_a_long_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    monkeypatch.setattr(people, "_WORTH_A_GLANCE_S", 10.0)
+    frames = [frame((ANNA, 100, 50))] * 500
+    if others == "one beside":
+        frames[100:300] = [frame((ANNA, 100, 50), (BEN, 220, 50))] * 200
+    if others == "one after a cut":
+        frames[100:300] = [frame((BEN, 100, 50), ground=1)] * 200
+    video = film(tmp_path / "a.mkv", frames)
+    detector = CrowdDetector()
+    cast = several(video, tmp_path / "w", detector)
+    if others == "nobody":
+        assert cast is None
+        assert not (tmp_path / "w").exists()
+    else:
+        assert cast is not None
+        assert [round(person.seconds) for person in cast.people] in ([20, 8], [12, 8])
+
+
+def test_of_one_person_in_a_short_video_none_is_to_be_chosen(tmp_path: Path) -> None:
+    video = film(tmp_path / "a.mkv", [frame((ANNA, 100, 50))] * 50)
+    assert several(video, tmp_path, CrowdDetector()) is None

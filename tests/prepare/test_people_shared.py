@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pirctl import config
 from pirctl.face.recognise import ColourRecogniser, Recogniser, SfaceRecogniser
 from pirctl.media import probe
 from pirctl.prepare import people
-from pirctl.prepare.options import TrackerOptions
+from pirctl.prepare.options import OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.people import Cast
+from pirctl.prepare.preprocess import preprocess
 from pirctl.weights.catalog import find_weights, weights_entry
 from tests.media.clips import ffmpeg
 
@@ -63,13 +65,40 @@ def test_three_people_are_known_again_over_cuts(
     assert sum(person.seconds for person in cast.people) == pytest.approx(cast.seconds, abs=0.2)
 
 
+def split_screen(path: Path, clips: Path) -> Path:
+    """Somebody silent at the left, the anchor who speaks at the right."""
+    ffmpeg("-t", 4, "-i", clips / "expressive_14.mp4", "-t", 4, "-i", clips / f"{ANCHOR}.mp4",
+           "-filter_complex", f"[0:v]{SQUARE}[l];[1:v]{SQUARE}[r];[l][r]hstack[v]",
+           "-map", "[v]", "-map", "1:a", path)  # fmt: skip
+    return path
+
+
 def test_of_two_beside_each_other_the_one_who_speaks_is_taken(
     shared: Path, tmp_path: Path, recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clips = shared / "clips"
-    ffmpeg("-t", 4, "-i", clips / "expressive_14.mp4", "-t", 4, "-i", clips / f"{ANCHOR}.mp4",
-           "-filter_complex", f"[0:v]{SQUARE}[l];[1:v]{SQUARE}[r];[l][r]hstack[v]",
-           "-map", "[v]", "-map", "1:a", tmp_path / "a.mp4")  # fmt: skip
-    cast = find(tmp_path / "a.mp4", shared, recogniser, monkeypatch)
+    video = split_screen(tmp_path / "a.mp4", shared / "clips")
+    cast = find(video, shared, recogniser, monkeypatch)
     assert len(cast.people) == 2
     assert all(stretch.place[0] > 480 for stretch in cast.speaker.stretches)
+
+
+def test_the_target_of_a_face_shows_that_face_and_remembers_it(
+    shared: Path, tmp_path: Path
+) -> None:
+    video = split_screen(tmp_path / "a.mp4", shared / "clips")
+    model = shared / "weights" / "face_landmarker.task"
+    middles = []
+    for face in (1, 2):
+        report = preprocess(
+            video,
+            settings=config.load("tiny"),
+            tracker=TrackerOptions(model=model, face=face),
+            parser=ParserOptions(name="geometry"),
+            output=OutputOptions(name=f"face{face}", workspace=tmp_path, with_audio=False),
+        )
+        assert not report.unusable_frames
+        about = report.target.about
+        assert about.face == face
+        middles.append(about.crop_x + about.crop_side / 2)
+    left, right = sorted(middles)
+    assert left < 480 < right
