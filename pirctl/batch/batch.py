@@ -266,8 +266,11 @@ def _what_is_wrong(status: int, lines: Sequence[str]) -> tuple[str, str]:
     """The error and the hint of a job that failed."""
     errors = [n for n, line in enumerate(lines) if line.startswith("error: ")]
     if status == 1 and errors:
-        hints = [line for line in lines[errors[-1] :] if line.startswith("hint: ")]
-        return lines[errors[-1]][len("error: ") :], hints[0][len("hint: ") :] if hints else ""
+        said = lines[errors[-1] :]
+        hints = [n for n, line in enumerate(said) if line.startswith("hint: ")]
+        # A message may have a line for each of several problems.
+        message = " ".join(line.strip() for line in said[: hints[0] if hints else None])
+        return message[len("error: ") :], said[hints[0]][len("hint: ") :] if hints else ""
     if status < 0 or status in _KILLED:
         return f"it was killed (signal {-status if status < 0 else status - 128})", ""
     return (lines[-1] if lines else f"exit status {status}"), "read its log"

@@ -32,7 +32,7 @@ _WHAT = "jobs"
 _HINT = "the first row names the columns, which are options of pirctl dub: video,audio,output"
 _YES, _NO = {"yes", "true", "1", "x", "on"}, {"no", "false", "0", "off"}
 # What decides nothing about the result.
-_ASIDE = {"output", "force", "device", "batch-size", "offline"}
+_ASIDE = {"output", "force", "device", "batch-size", "offline", "workspace"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,5 +299,5 @@ class _Reader:
         for path in inputs:
             if path not in self._hashes:
                 self._hashes[path] = file_hash(path)
-        content = [options, [self._hashes[path] for path in inputs], self._common.get("workspace")]
+        content = [options, [self._hashes[path] for path in inputs]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

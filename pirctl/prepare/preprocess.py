@@ -179,8 +179,8 @@ def preprocess(
                 face=tracker.face,
                 fit=fit.method,
             )
-            made.write_about(with_consent(about, consent or previous.consent))
             previous.keep_stages(made)
+            made.write_about(with_consent(about, consent or previous.consent))
     report = _report(target, frames, track, work.watch.seconds, previous.reusable)
     return replace(report, damage=" ".join(work.damage))
 

@@ -103,8 +103,9 @@ class Previous:
 
     @property
     def consent(self) -> Consent | None:
-        """Whose agreement was recorded, of the same video: it holds whatever is made anew."""
-        return None if self.about is None else consent_of(self.about)
+        """Whose agreement is recorded, of the same video: it holds whatever is made anew."""
+        # Read now: it may have been withdrawn while the parts were made.
+        return None if self.about is None else consent_of(self.target.about)
 
     def has(self, part: str) -> bool:
         """Whether a part can be taken over."""

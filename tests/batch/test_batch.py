@@ -107,16 +107,16 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path: Path, jobs: list[Job]) -> None:
-    wrong = "painting: 1/7\nerror: no face\nhint: look at it\n"
+    wrong = "painting: 1/7\nerror: no face,\n  - nor any\nhint: look at it\n"
     stage = Stage(ends={"2_out.mp4": [(1, wrong)]})
     tasks = run_batch(jobs, stage, tmp_path / "report", retries=5)
     assert _states(tasks) == ["done", "failed", "done"]
-    assert (tasks[1].note, tasks[1].hint, tasks[1].tries) == ("no face", "look at it", 1)
+    assert (tasks[1].hint, tasks[1].tries) == ("look at it", 1)
     assert stage.closed
     one, two, _ = _rows(tmp_path)
     assert (one["state"], one["frames"], one["missed_stretches"]) == ("done", "7", "1")
     assert one["notes"] == "a; b"
-    assert (two["row"], two["error"], two["hint"]) == ("3", "no face", "look at it")
+    assert (two["row"], two["error"], two["hint"]) == ("3", "no face, - nor any", "look at it")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["states"] == {"done": 2, "failed": 1}
     assert report["jobs"][0]["report"]["frames"] == 7

@@ -139,3 +139,4 @@ def test_every_option_of_dub_but_two_may_be_a_column() -> None:
     names = {option.name for option in table_options()}
     assert {"video", "audio", "set", "batch-size", "preset", "workspace"} < names
     assert not names & {"json", "quiet", "overrides", "json-output"}
+    assert all(name.replace("-", "").isalpha() for name in names), "no pair of switches"

@@ -35,7 +35,9 @@ from pirctl.media import Crop, VideoWriter, probe, read_frames, read_sound, writ
 from pirctl.prepare.options import FitOptions, OutputOptions, ParserOptions, TrackerOptions
 from pirctl.prepare.parts import exactly
 from pirctl.prepare.preprocess import PreprocessReport, preprocess
+from pirctl.progress import Progress, ignore_progress
 from pirctl.settings import FitSettings, MediaSettings, Settings
+from pirctl.target.consent import withdraw
 from pirctl.weights.catalog import weights_entry
 from tests.media.clips import ffmpeg
 
@@ -125,19 +127,33 @@ def run(video: Path, folder: Path, **options: object) -> PreprocessReport:
     if "landmarks" not in options:
         given["detector"] = KnownFace()
     given |= options
-    settings, device = given.pop("settings", SETTINGS), given.pop("device", None)
+    rest = {"settings": given.pop("settings", SETTINGS), "device": given.pop("device", None)}
+    rest["on_progress"] = given.pop("on_progress", ignore_progress)
     records = {
         record: make(**{field: given.pop(name) for name, field in fields.items() if name in given})
         for record, (make, fields) in RECORDS.items()
     }
     assert not given, given
-    return preprocess(video, settings=settings, device=device, **records)  # type: ignore[arg-type]
+    return preprocess(video, **rest, **records)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> PreprocessReport:
     folder = tmp_path_factory.mktemp("made")
     return run(make_clip(folder), folder, consent="the test", preset="tiny")
+
+
+def test_a_consent_that_is_withdrawn_meanwhile_stays_withdrawn(tmp_path: Path) -> None:
+    video = make_clip(tmp_path)
+    target = run(video, tmp_path, consent="the test").target
+
+    def take_back(report: Progress) -> None:
+        if report.step.startswith("cropping"):
+            withdraw(target)
+
+    settings = replace(SETTINGS, media=replace(SETTINGS.media, crop_margin=2.0))
+    run(video, tmp_path, settings=settings, on_progress=take_back)
+    assert target.about.consent_withdrawn
 
 
 def test_the_target_is_complete_and_says_what_it_was_made_from(made: PreprocessReport) -> None:
