@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -119,13 +120,12 @@ def run_batch(
     with disk_errors(folder):
         (folder / "logs").mkdir(parents=True, exist_ok=True)
     run = _Run(tasks, place, folder, ledger, retries)
-    try:
+    with ExitStack() as ending:  # Each of these, also when Ctrl-C comes again in the one before.
+        ending.callback(lambda: write_report(folder, [task.row() for task in tasks]))
+        ending.callback(place.close)
+        ending.callback(lambda: on_change(tasks))
+        ending.callback(run.stop)
         run.to_the_end(on_change)
-    finally:
-        run.stop()
-        on_change(tasks)
-        place.close()
-        write_report(folder, [task.row() for task in tasks])
     return tasks
 
 

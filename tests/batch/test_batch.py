@@ -33,6 +33,7 @@ class Played:
     output: Path
     looks: int = 0
     stopped: bool = False
+    killed: bool = False
 
     def poll(self) -> int | None:
         self.looks += 1
@@ -51,7 +52,7 @@ class Played:
         self.stopped = True
 
     def kill(self) -> None:
-        raise AssertionError("it ended when it was asked to")
+        self.killed = True
 
 
 @dataclass
@@ -62,13 +63,15 @@ class Stage:
     ends: dict[str, list[Ends]] = field(default_factory=dict)
     started: list[tuple[str, ...]] = field(default_factory=list)
     closed: bool = False
+    played: list[Played] = field(default_factory=list)
 
     def start(self, order: Order) -> Played:
         self.started.append(order.arguments)
         order.report.write_text("")
         output = Path(next(a for a in order.arguments if a.startswith("--output=")).split("=")[1])
         ends = self.ends.get(output.name, [(0, "")])
-        return Played(order, ends.pop(0) if len(ends) > 1 else ends[0], output)
+        self.played.append(Played(order, ends.pop(0) if len(ends) > 1 else ends[0], output))
+        return self.played[-1]
 
     def close(self) -> None:
         self.closed = True
@@ -196,5 +199,22 @@ def test_ctrl_c_stops_what_runs_and_leaves_a_report(tmp_path: Path, jobs: list[J
     with pytest.raises(KeyboardInterrupt):
         run_batch(jobs, stage, tmp_path / "report", on_change=interrupt)
     assert (len(stage.started), stage.closed) == (1, True)
+    assert (stage.played[0].stopped, stage.played[0].killed) == (True, False)
     assert [row["state"] for row in _rows(tmp_path)] == ["stopped"] * 3
     assert _states(run_batch(jobs, Stage(), tmp_path / "report")) == ["done"] * 3
+
+
+def test_a_second_ctrl_c_ends_at_once_what_does_not_stop_and_still_leaves_a_report(
+    tmp_path: Path, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    stage = Stage()
+    monkeypatch.setattr(Played, "poll", lambda _: None)
+    monkeypatch.setattr("pirctl.batch.batch.time.sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(jobs, stage, tmp_path / "report")
+    assert [played.killed for played in stage.played] == [True, True]
+    assert stage.closed
+    assert [row["state"] for row in _rows(tmp_path)] == ["stopped"] * 3
