@@ -8,8 +8,8 @@ scene.json           the square, and where the video cuts
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pirctl.dub.cast import Casting, Member
 from pirctl.dub.own_times import Scene, crop_of, fit_scene, has_target_times, look_through
 from pirctl.dub.work import FOLDER, digest_of
-from pirctl.errors import TargetError
+from pirctl.errors import FaceNotFound, TargetError
 from pirctl.face.landmark_file import Landmarks
 from pirctl.face.people import Person
 from pirctl.files import atomic_folder, file_hash
@@ -85,7 +85,8 @@ def find_scenes(
     ]
     known = [found for folder in folders if (found := _read(folder, about.size_px))]
     if len(known) == len(folders):
-        return [scene for scene, _ in known], known[0][1]
+        return [scene for scene, _ in known if scene], known[0][1]
+    scenes: Sequence[Scene | None]
     if member.is_own_source and len(setups) == 1 and has_target_times(about, footage.timeline):
         scenes = [Scene(track=target.track(), crop=crop_of(about), size_px=about.size_px)]
         cuts = find_cuts(map(small_gray, _counted(footage, on_progress)))
@@ -93,7 +94,7 @@ def find_scenes(
         scenes, cuts = _track(footage, member, casting, settings, on_progress)
     for folder, scene in zip(folders, scenes, strict=True):
         _write(folder, scene, cuts)
-    return scenes, cuts
+    return [scene for scene in scenes if scene], cuts
 
 
 def _setups(member: Member) -> list[Person | None]:
@@ -114,7 +115,7 @@ def _track(
     casting: Casting,
     settings: FitSettings,
     on_progress: OnProgress,
-) -> tuple[list[Scene], list[int]]:
+) -> tuple[list[Scene | None], list[int]]:
     total, setups = len(footage.timeline), _setups(member)
     with open_points(casting.tracker, casting.device, on_progress) as points:
         if isinstance(points, Landmarks):
@@ -125,16 +126,36 @@ def _track(
                 footage.info, footage.pictures(), points, footage.timeline, member.person,
                 on_progress,
             )  # fmt: skip
-    scenes = []
-    for number, setup in enumerate(setups):
+
+    def fit(number: int) -> Scene:
+        setup = setups[number]
         shown = tracked if setup is None else _within(tracked, setup, footage.timeline)
-        scene = fit_scene(
+        return fit_scene(
             shown, footage.timeline, member.target,
             is_own_source=member.is_own_source and number == 0,
             settings=settings, on_progress=on_progress,
         )  # fmt: skip
-        scenes.append(scene)
-    return scenes, cuts
+
+    return fit_all(len(setups), fit), cuts
+
+
+def fit_all(count: int, fit: Callable[[int], Scene]) -> list[Scene | None]:
+    """A scene for each place of a person; None where none of its frames can be fitted.
+
+    Raises:
+        FaceNotFound: that is so in every place.
+    """
+    scenes: list[Scene | None] = []
+    failed: FaceNotFound | None = None
+    for number in range(count):
+        try:
+            scenes.append(fit(number))
+        except FaceNotFound as error:
+            failed = error
+            scenes.append(None)
+    if failed is not None and not any(scenes):
+        raise failed
+    return scenes
 
 
 def _within(tracked: Landmarks, setup: Person, timeline: Timeline) -> Landmarks:
@@ -159,19 +180,23 @@ def _counted(footage: Footage, on_progress: OnProgress) -> Iterator[NDArray[np.u
         on_progress(Progress(step="looking for cuts", done=done, total=total))
 
 
-def _read(folder: Path, size_px: int) -> tuple[Scene, list[int]] | None:
+def _read(folder: Path, size_px: int) -> tuple[Scene | None, list[int]] | None:
     try:
         content = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+        cuts = list(map(int, content["cuts"]))
+        if content["crop"] is None:
+            return None, cuts
         crop = Crop(**content["crop"])
         track = Target(folder).track()
-        return Scene(track=track, crop=crop, size_px=size_px), list(map(int, content["cuts"]))
     except (OSError, ValueError, KeyError, TypeError, TargetError):
         return None  # Not there, or damaged: found anew.
+    return Scene(track=track, crop=crop, size_px=size_px), cuts
 
 
-def _write(folder: Path, scene: Scene, cuts: list[int]) -> None:
-    crop = scene.crop
-    content = {"crop": {"x": crop.x, "y": crop.y, "side": crop.side}, "cuts": cuts}
+def _write(folder: Path, scene: Scene | None, cuts: list[int]) -> None:
+    crop = None if scene is None else asdict(scene.crop)
+    content = {"crop": crop, "cuts": cuts}
     with atomic_folder(folder) as made:
-        Target(made).write_track(scene.track)
+        if scene is not None:
+            Target(made).write_track(scene.track)
         (made / "scene.json").write_text(json.dumps(content), encoding="utf-8")
