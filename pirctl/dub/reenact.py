@@ -41,7 +41,6 @@ from pirctl.dub.inputs import (
 from pirctl.dub.marking import making_of_take
 from pirctl.dub.shot import into_shots
 from pirctl.face.model import load_face_model
-from pirctl.files import atomic_file
 from pirctl.media import VideoWriter, probe
 from pirctl.media.background import write_behind
 from pirctl.perform.actor import Actor, load_actor
@@ -251,33 +250,35 @@ def _film(
     start = time.perf_counter()
     watch = Stopwatch()
     making = making_of_take(job.actor.target, job.picture, file_of(speech))
-    with atomic_file(output) as whole:
-        skipped = _write(job, whole, _sound_of(speech), watch, on_progress, credentials is not None)
+    marks: list[Mark] = []
+
+    def sign(whole: Path) -> None:
         with watch.part("signing"):
-            marked = mark(whole, output, making, credentials)
-    return skipped, marked, {**watch.seconds, "total": time.perf_counter() - start}
+            marks.append(mark(whole, output, making, credentials))
+
+    size = _picture_size(job.actor.target.about, job.picture)
+    writer = VideoWriter(
+        output, *size, Fraction(job.actor.settings.media.frame_rate), quality="delivery",
+        sound=_sound_of(speech), comment=comment_for(job.total, signed=credentials is not None),
+        force=True,  # Whether it may be replaced was asked before the networks were loaded.
+    )  # fmt: skip
+    writer.finish = sign
+    skipped = _write(job, writer, watch, on_progress)
+    return skipped, marks[0], {**watch.seconds, "total": time.perf_counter() - start}
 
 
 def _write(
-    job: _Job,
-    output: Path,
-    sound: Path | None,
-    watch: Stopwatch,
-    on_progress: OnProgress,
-    is_signed: bool,
+    job: _Job, output: VideoWriter, watch: Stopwatch, on_progress: OnProgress
 ) -> tuple[int, ...]:
     """Paint and write all frames; returns the numbers of those that passed through."""
     skipped, done = list[int](), 0
     about, total = job.actor.target.about, job.total
     rate = Fraction(job.actor.settings.media.frame_rate)
     with (
-        VideoWriter(
-            output, *_picture_size(about, job.picture), rate, quality="delivery", sound=sound,
-            comment=comment_for(total, signed=is_signed),
-        ) as writer,
+        output as writer,
         write_behind(writer.write, QUEUE_BATCHES * job.batch_size) as write,
         closing(_paint(job, watch)) as painted,
-    ):  # fmt: skip
+    ):
         pictures: Iterator[PaintedFrame] = painted
         if job.picture == "full":
             pictures = into_shots(painted, about, job.section, total, rate)

@@ -5,6 +5,7 @@ The way back is in `reader`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -112,11 +113,14 @@ class VideoWriter:
         if self._sound is not None and not self._sound.has_audio:
             raise DecodeError(f"{sound} has no sound")
         self._stack = ExitStack()
+        self.finish: Callable[[Path], None] | None = None
+        """Called with the whole file before it gets its name."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_file(self.path))
-            self._process = stack.enter_context(running(self._command(temporary), write=True))
+            self._temporary = stack.enter_context(atomic_file(self.path))
+            command = self._command(self._temporary)
+            self._process = stack.enter_context(running(command, write=True))
             self._stack = stack.pop_all()
         return self
 
@@ -152,9 +156,17 @@ class VideoWriter:
                 raise EncodeError(f"{self.path}: no frame was written")
             if status != 0:
                 raise self._failure()
+            if self.finish is not None:
+                self.finish(self._temporary)
 
     def _failure(self) -> EncodeError:
         said = self._process.said() or "ffmpeg stopped without a word"
+        if self._sound is not None and "NaN/+-Inf" in said:
+            return EncodeError(
+                f"{self._sound.path} has samples that are no numbers, or louder than any sound",
+                hint=f"write it anew in whole numbers: ffmpeg -i {self._sound.path} "
+                "-c:a pcm_s16le speech16.wav",
+            )
         hint = "free some space" if "No space left" in said else None
         return EncodeError(f"{self.path} could not be written: {said}", hint=hint)
 

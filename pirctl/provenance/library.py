@@ -19,7 +19,7 @@ WITHOUT = "--no-provenance writes the video without a manifest"
 # What a signing certificate may be meant for: C2PA claims, documents, e-mail. Without a list the
 # library takes the last one alone.
 _USES = ("1.3.6.1.4.1.62558.2.1", "1.3.6.1.5.5.7.3.36", "1.3.6.1.5.5.7.3.4")
-# More than this of a file is not held in memory; measured in docs/provenance.md.
+# More than this of a file goes to a temporary file; docs/provenance.md has what was measured.
 _MEMORY_MB = 32
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import wave
 from dataclasses import replace
 from fractions import Fraction
@@ -62,6 +63,16 @@ def test_a_speech_file_that_is_no_sound(pirctl, workspace, tmp_path) -> None:
         pirctl("reenact", "-t", "anna", "--audio", "text.wav"),
         "text.wav is not a video or sound file",
     )
+
+
+def test_a_sound_of_numbers_that_are_none_is_named(pirctl, workspace, tmp_path) -> None:
+    samples = np.full(8000, np.inf, "<f4").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 3, 1,
+                       16000, 64000, 4, 32)  # fmt: skip
+    (tmp_path / "inf.wav").write_bytes(head + struct.pack("<4sI", b"data", len(samples)) + samples)
+    outcome = pirctl("reenact", "-t", "anna", "--audio", "inf.wav")
+    _fails(outcome, "inf.wav has samples that are no numbers", "write it anew in whole numbers")
+    assert not list(tmp_path.glob("*.mp4"))
 
 
 def test_an_empty_sound(pirctl, workspace, tmp_path) -> None:
