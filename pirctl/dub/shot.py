@@ -22,10 +22,11 @@ from pirctl.target import Target, TargetAbout
 
 
 def check_source(target: Target) -> None:
-    """Raise unless the target's source video is where it was, and is the same.
+    """Raise unless the target's source video is where it was, is the same, and has the crop in it.
 
     Raises:
-        TargetError: it is gone, or another one.
+        TargetError: it is gone, another one, or not of the size that the target notes.
+        DecodeError: it cannot be read.
     """
     about = target.about
     source = Path(about.source)
@@ -41,6 +42,27 @@ def check_source(target: Target) -> None:
         raise TargetError(
             f"{source}: not the video that target {target.name!r} was made from", hint=hint
         )
+    _check_sizes(target, about)
+
+
+def _check_sizes(target: Target, about: TargetAbout) -> None:
+    """Compare what is noted with the video: a record that was changed by hand paints nonsense."""
+    info = probe(about.source, about.source_stream)
+    size = about.source_width, about.source_height
+    box = about.crop_x, about.crop_y, about.crop_x + about.crop_side, about.crop_y + about.crop_side
+    in_it = box[0] < info.width and box[1] < info.height and box[2] > 0 and box[3] > 0
+    if size != (info.width, info.height):
+        wrong = (
+            f"notes a source of {size[0]} x {size[1]} pixels, it has {info.width} x {info.height}"
+        )
+    elif about.crop_side < 1 or not in_it:
+        wrong = "notes a crop that is not in the picture"
+    else:
+        return
+    raise TargetError(
+        f"{target.about_path}: {wrong}",
+        hint=f"pirctl preprocess {about.source} --target {target.name} --force, and train again",
+    )
 
 
 def into_shots(

@@ -99,3 +99,22 @@ def test_another_or_no_video_in_its_place_is_refused(target: Target) -> None:
         check_source(target)
     assert "--frame crop" in str(caught.value.hint)
     assert "pirctl preprocess VIDEO --target anna" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source_width": 20000}, "notes a source of 20000 x"),
+        ({"source_height": 2}, "notes a source of"),
+        ({"crop_side": 0.0}, "notes a crop that is not in the picture"),
+        ({"crop_x": 1e9}, "notes a crop that is not in the picture"),
+        ({"crop_y": -1e9}, "notes a crop that is not in the picture"),
+    ],
+)
+def test_a_record_that_does_not_fit_the_source_is_told(
+    changes: dict[str, float], message: str, target: Target
+) -> None:
+    check_source(target)
+    target.write_about(replace(target.about, **changes))
+    with pytest.raises(TargetError, match=message):
+        check_source(target)
