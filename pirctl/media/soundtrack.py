@@ -109,7 +109,7 @@ def _reads(sources: Sequence[tuple[Path, int]]) -> list[Any]:
             copies[path, track] = iter([sound])
         else:
             split = sound.filter_multi_output("asplit", count)
-            copies[path, track] = (split.stream(number) for number in range(count))
+            copies[path, track] = iter([split.stream(number) for number in range(count)])
     return [next(copies[source]) for source in sources]
 
 

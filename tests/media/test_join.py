@@ -49,16 +49,20 @@ def test_sound_keeps_step_with_pictures_that_begin_late(tmp_path: Path, clicks: 
 def test_several_sounds_lie_where_they_are_put_and_end_when_they_are_cut(
     tmp_path: Path, clicks: Path
 ) -> None:
+    other = clicking(tmp_path / "other.wav", (0.1,), 0.3)
     write_soundtrack(
         path := tmp_path / "track.wav",
         [
             Spoken(sound=clicks, end=Fraction(1, 2)),
-            Spoken(sound=clicks, start=Fraction(2), end=Fraction(9, 4) + Fraction(1, 4)),
+            Spoken(sound=other, start=Fraction(1)),
+            Spoken(sound=clicks, start=Fraction(2), end=Fraction(5, 2)),
+            Spoken(sound=other, start=Fraction(5, 2)),
             Spoken(sound=clicks, start=Fraction(3)),
         ],
         clicks,
     )
-    assert click_times_s(path) == pytest.approx([0.25, 2.25, 3.25, 3.75], abs=1e-3)
+    expected = [0.25, 1.1, 2.25, 2.6, 3.25, 3.75]
+    assert click_times_s(path) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_kept_track_stays_under_the_speech_at_its_own_level(tmp_path: Path, clicks: Path) -> None:
