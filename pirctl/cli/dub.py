@@ -69,6 +69,7 @@ def dub(
             min=1, metavar="N", help="Mix the video's own sound track N under the speech."
         ),
     ] = None,
+    keep_front: options.KeepFront = True,
     codec: Annotated[
         Codec,
         typer.Option(help="Of the result; 'source': as the video's where its container allows."),
@@ -141,6 +142,7 @@ def dub(
         cues=read_cues(cues) if cues else (),
         keep_pauses=pauses == "original",
         keep_sound=keep_sound,
+        keep_front=keep_front,
     )
     delivery = Delivery(
         video=output,

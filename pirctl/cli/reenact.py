@@ -70,6 +70,7 @@ def reenact(
             "driving video)."
         ),
     ] = "video",
+    keep_front: options.KeepFront = True,
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
     batch_size: options.DeviceBatchSize = None,
@@ -130,6 +131,7 @@ def reenact(
                 picture=frame,
                 curves=export_expression,
                 force=force,
+                keep_front=keep_front,
                 signing=options.chosen_signing(certificate, key, off=no_provenance),
             ),
             device=device,

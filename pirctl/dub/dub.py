@@ -24,6 +24,7 @@ from pirctl.dub.cast import (
 )
 from pirctl.dub.cues import Cue
 from pirctl.dub.filming import Job, Made, make_film
+from pirctl.dub.in_front import minding_front, plan_front
 from pirctl.dub.marking import making_of_dub
 from pirctl.dub.overall import Overall
 from pirctl.dub.plan import shot_numbers
@@ -64,6 +65,7 @@ class Speech:
         keep_pauses: whether the original passes where nobody speaks; else the mouth is closed.
         keep_sound: number of the video's sound track that stays under the speech, from 1; None:
             none.
+        keep_front: whether what is in front of a face stays in front.
     """
 
     audio: Path | None = None
@@ -71,6 +73,7 @@ class Speech:
     cues: tuple[Cue, ...] = ()
     keep_pauses: bool = True
     keep_sound: int | None = None
+    keep_front: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +277,7 @@ def _inputs(
         "video": [footage.sha256, footage.info.video_stream],
         "lines": [{**asdict(line), "sound": sounds[str(line.sound)]} for line in script.lines],
         "keep_pauses": speech.keep_pauses,
+        "keep_front": speech.keep_front,
         "people": [[m.face, m.target.name, _trained_digest(m.target)] for m in members],
     }
 
@@ -321,7 +325,10 @@ def _roles(
                     actor, painter, spoken, footage.timeline.seconds,
                     shot_numbers(len(footage.timeline), cuts), keep_pauses=speech.keep_pauses,
                 )  # fmt: skip
+                if speech.keep_front:
+                    plan = plan_front(actor, scene, footage, plan, report)
                 arrays |= plan.to_arrays(prefix)
+            painter = minding_front(actor, scene, painter, plan)
             roles.append(Role(scene=scene, painter=painter, plan=plan))
     if known is None:
         work.write_plan(arrays)

@@ -31,6 +31,7 @@ class OutputFiles:
         curves: where the expression shown is written as a table, to be edited and given back as
             `Controls.curves`.
         force: overwrite files that exist.
+        keep_front: whether what is in front of the face stays in front.
         signing: whether the video gets a C2PA manifest, and who signs it.
     """
 
@@ -38,6 +39,7 @@ class OutputFiles:
     picture: Picture = "full"
     curves: Path | None = None
     force: bool = False
+    keep_front: bool = True
     signing: Signing = field(default_factory=Signing)
 
 

@@ -150,6 +150,8 @@ def reenact(
     check_mark(video, force=force)
     actor = actor or _load(target, controls, device, on_progress)
     controls.check(actor.axis_names, target.about.face_model)
+    if output.keep_front:
+        actor = actor.minding_front(on_progress)
     rate, driving = actor.settings.media.frame_rate, None
     if isinstance(speech, DrivingVideo):
         driving = driving_expression(speech, actor, on_progress)

@@ -7,7 +7,7 @@ first frame is painted: a run that goes on in the middle finds them as they were
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from pirctl.dub.script import Line
 from pirctl.dub.work import Arrays
 from pirctl.perform.actor import Actor
 from pirctl.perform.choice import Choice
+from pirctl.perform.occlusion import Occlusion
 from pirctl.perform.painter import Batch, Painter
 from pirctl.perform.poses import drive
 
@@ -45,6 +46,7 @@ class RolePlan:
         rows: (T, K) rows of the references that are shown; K is 0 where there are none.
         shares: (T, K) how far each of them has come in.
         missed: (T,) bool, frames in which something is said and nothing can be painted.
+        front: what is in front of the face.
     """
 
     weights: FloatArray
@@ -52,11 +54,13 @@ class RolePlan:
     rows: IntArray
     shares: FloatArray
     missed: NDArray[np.bool_]
+    front: Occlusion = field(default_factory=Occlusion.nothing)
 
     def to_arrays(self, prefix: str) -> Arrays:
         """Its parts under names that begin with `prefix`."""
-        parts = {name: value for name, value in vars(self).items() if name != "missed"}
+        parts = {name: getattr(self, name) for name in ("weights", "z_exp", "rows", "shares")}
         parts["missed"] = self.missed.astype(np.uint8)
+        parts |= {f"front.{name}": value for name, value in vars(self.front).items()}
         return {f"{prefix}.{name}": value for name, value in parts.items()}
 
     @staticmethod
@@ -64,7 +68,10 @@ class RolePlan:
         """What `to_arrays` gave."""
         names = ("weights", "z_exp", "rows", "shares", "missed")
         parts = {name: arrays[f"{prefix}.{name}"] for name in names}
-        return RolePlan(**{**parts, "missed": parts["missed"].astype(bool)})
+        front = Occlusion(
+            numbers=arrays[f"{prefix}.front.numbers"], areas=arrays[f"{prefix}.front.areas"]
+        )
+        return RolePlan(**{**parts, "missed": parts["missed"].astype(bool)}, front=front)
 
     def choices(self, numbers: Sequence[int]) -> tuple[Choice, ...]:
         """The references of some frames; empty where there are none."""

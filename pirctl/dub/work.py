@@ -26,7 +26,7 @@ from pirctl.dub.division import Segment
 from pirctl.files import atomic_file, disk_errors
 from pirctl.target import Target
 
-FORMAT = 1
+FORMAT = 2
 """Counted up whenever the same inputs give other pictures."""
 FOLDER = "dub"
 """Name of the folder of all such work in a target."""

@@ -80,6 +80,7 @@ def evaluate(
         TargetError: nothing was held out, or there is no usable face or no sound there.
         PirctlError: the GPU's memory is too small.
     """
+    actor = actor.minding_front(on_progress)
     target, track = actor.target, actor.track
     first, total = actor.training_frames, actor.track.frames - actor.training_frames
     _check(actor, total)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from pirctl.networks.inference import default_precision, prepare_inference
 from pirctl.networks.renderer import Renderer
 from pirctl.perform.blending import Blending
 from pirctl.perform.expression import mouth_axes, speech_expression, speech_silence
+from pirctl.perform.front import Front
 from pirctl.perform.loading import (
     RenderStage,
     load_audio_stage,
@@ -31,6 +32,7 @@ from pirctl.perform.painter import Brush, Inpainting, Painter
 from pirctl.perform.poses import rest_expression
 from pirctl.perform.references import Appearance
 from pirctl.perform.windows import Windows
+from pirctl.progress import OnProgress, ignore_progress
 from pirctl.settings import Settings
 from pirctl.target import Target, Track
 from pirctl.target.consent import check_consent
@@ -58,6 +60,7 @@ class Actor:
         mouth_axes: indices of the expression axes that speech moves.
         own: what the person's own expressions in the training part can say.
         training_frames: frames at the start of the clip that training has seen.
+        front: finds what is in front of the face; None: nothing ever is.
     """
 
     target: Target
@@ -70,6 +73,13 @@ class Actor:
     mouth_axes: tuple[int, ...]
     own: OwnExpressions
     training_frames: int
+    front: Front | None = None
+
+    def minding_front(self, on_progress: OnProgress = ignore_progress) -> Actor:
+        """The same, but what is in front of the face in the target's frames stays in front."""
+        if self.front is None:
+            return self
+        return replace(self, painter=replace(self.painter, visible=self.front.own(on_progress)))
 
     @property
     def track(self) -> Track:
@@ -117,6 +127,7 @@ def load_actor(target: Target, device: str | None = None) -> Actor:
         mouth_axes=mouth_axes(model.expression_names),
         own=OwnExpressions(track, model, training_frames),
         training_frames=training_frames,
+        front=Front(target, model),
     )
 
 

@@ -27,6 +27,13 @@ MaskOf = Callable[[int, FloatArray], FloatArray]
 """Frame number and (E,) expression to be shown -> (H, W) mask in [0, 1], 1 where the frame is
 repainted, exactly 0 outside."""
 
+VisibleIn = Callable[[int], FloatArray | None]
+"""Frame number -> (H, W) in [0, 1], 0 where something is in front of the face; None: nothing is."""
+
+
+def all_visible(number: int) -> None:
+    """Nothing is in front in any frame."""
+
 
 class Face(Protocol):
     """What the painter needs of the implicit face; `networks.face.FaceNetwork` has it."""
@@ -164,6 +171,7 @@ class Painter:
         brush: makes what is inside the mask.
         mask_of: the mask of a frame.
         device: where the networks are.
+        visible: what of the face is seen; what is in front of it is not painted over.
     """
 
     track: Track
@@ -171,6 +179,7 @@ class Painter:
     brush: Brush
     mask_of: MaskOf
     device: torch.device
+    visible: VisibleIn = all_visible
 
     def masks(self, numbers: Sequence[int], z_exp: FloatArray | None = None) -> FloatArray:
         """Masks (B, H, W) of some frames; empty for frames without a usable face.
@@ -187,9 +196,13 @@ class Painter:
     def paint(self, batch: Batch) -> Painted:
         """Repaint a batch."""
         masks = self.masks(batch.numbers, batch.z_exp)
-        pixels, weights = self._upload(batch.frames), self._upload(masks)
-        images, patches = self.brush.paint(batch, to_network(pixels), weights)
-        frames = _download(composite(pixels, images, weights))
+        pixels = self._upload(batch.frames)
+        # The brush hides what is in front too: it has never seen anything but faces.
+        images, patches = self.brush.paint(batch, to_network(pixels), self._upload(masks))
+        for mask, number in zip(masks, batch.numbers, strict=True):
+            if mask.any() and (visible := self.visible(number)) is not None:
+                mask *= visible
+        frames = _download(composite(pixels, images, self._upload(masks)))
         return Painted(frames=frames, masks=masks, patches=patches)
 
     @torch.inference_mode()
