@@ -69,7 +69,7 @@ def dub(
             min=1, metavar="N", help="Mix the video's own sound track N under the speech."
         ),
     ] = None,
-    keep_front: options.KeepFront = True,
+    paint_front: options.PaintFront = False,
     codec: Annotated[
         Codec,
         typer.Option(help="Of the result; 'source': as the video's where its container allows."),
@@ -142,7 +142,7 @@ def dub(
         cues=read_cues(cues) if cues else (),
         keep_pauses=pauses == "original",
         keep_sound=keep_sound,
-        keep_front=keep_front,
+        keep_front=not paint_front,
     )
     delivery = Delivery(
         video=output,

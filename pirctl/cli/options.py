@@ -106,11 +106,11 @@ Consent = Annotated[
         help="Who agreed to this use, in your words or in a file; recorded with hash and date.",
     ),
 ]
-KeepFront = Annotated[
+PaintFront = Annotated[
     bool,
     typer.Option(
-        "--keep-front/--paint-front",
-        help="What is before the mouth, a hand, a microphone, a cup: keep it, or paint over it.",
+        "--paint-front",
+        help="Paint over what is before the mouth, a hand, a microphone, a cup, too.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]

@@ -70,7 +70,7 @@ def reenact(
             "driving video)."
         ),
     ] = "video",
-    keep_front: options.KeepFront = True,
+    paint_front: options.PaintFront = False,
     landmarks: options.Landmarks = None,
     tracker_model: options.TrackerModel = None,
     batch_size: options.DeviceBatchSize = None,
@@ -131,7 +131,7 @@ def reenact(
                 picture=frame,
                 curves=export_expression,
                 force=force,
-                keep_front=keep_front,
+                keep_front=not paint_front,
                 signing=options.chosen_signing(certificate, key, off=no_provenance),
             ),
             device=device,
