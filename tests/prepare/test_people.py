@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,7 @@ def test_without_the_model_colours_tell_people_apart_and_one_line_says_so(
     for _ in range(2):  # What is known is not said again.
         cast = find(video, tmp_path)
     assert (cast.told_by, len(cast.people)) == ("colours", 2)
-    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
                and "colours" in record.getMessage()]  # fmt: skip
     assert "pirctl models pull sface" in line
 
