@@ -25,6 +25,7 @@ from pirctl.dub.cast import (
 from pirctl.dub.cues import Cue
 from pirctl.dub.filming import Job, Made, make_film
 from pirctl.dub.in_front import minding_front, plan_front
+from pirctl.dub.inputs import check_no_input
 from pirctl.dub.marking import making_of_dub
 from pirctl.dub.overall import Overall
 from pirctl.dub.plan import shot_numbers
@@ -250,8 +251,7 @@ def _notes(script: Script, timeline: Timeline, made: Made) -> tuple[str, ...]:
 
 def _check_output(output: Path, video: Path, script: Script) -> None:
     for path in (video, *script.sounds):
-        if output.exists() and output.samefile(path):
-            raise MediaError(f"{output} is an input", hint="choose another --output")
+        check_no_input(output, path, "an input")
     if output.is_dir():
         raise MediaError(f"{output} is a folder", hint="name a file as --output")
 

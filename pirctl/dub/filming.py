@@ -5,7 +5,7 @@ A segment is whole or not there; a run that was stopped paints those that are mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from pirctl.device import memory_errors
 from pirctl.dub.division import Segment, divide
 from pirctl.dub.painting import Canvas, paint_frames
+from pirctl.dub.plan import runs_of
 from pirctl.dub.role import Role
 from pirctl.dub.scenes import Footage
 from pirctl.dub.work import Work
@@ -103,7 +104,7 @@ def make_film(job: Job, output: Path, sound: Sound) -> Made:
     return Made(
         painted=int(painted.sum()),
         copied=sum(len(one) for one in segments if one.is_copied),
-        missed=tuple(_ranges(np.flatnonzero(missed & ~painted).tolist())),
+        missed=tuple((first, stop - 1) for first, stop in runs_of(missed & ~painted)),
         reused_segments=len(paths) - len(missing),
         left_out=left_out,
         provenance=marked,
@@ -158,14 +159,3 @@ def _hand_over(
             done += 1
             job.report(Progress(step="painting", done=done, total=total))
     return done
-
-
-def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Runs of consecutive numbers, as first and last."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], number)
-        else:
-            runs.append((number, number))
-    return runs

@@ -102,13 +102,18 @@ def _check_outputs(
         if path is None:
             continue
         for what, file in inputs.items():
-            if path.exists() and file.exists() and path.samefile(file):
-                raise MediaError(f"{path} is {what}", hint=f"choose another {option}")
+            check_no_input(path, file, what, option)
         if path.is_dir():
             raise MediaError(f"{path} is a folder", hint=f"name a file as {option}")
         check_writable(path, force=force)
     if export is not None and export.absolute() == output.absolute():
         raise MediaError(f"{export} is the video", hint="choose another --export-expression")
+
+
+def check_no_input(path: Path, file: Path, what: str, option: str = "--output") -> None:
+    """Raise MediaError if an output is this input."""
+    if path.exists() and file.exists() and path.samefile(file):
+        raise MediaError(f"{path} is {what}", hint=f"choose another {option}")
 
 
 def frame_count(duration_s: float, frame_rate: int) -> int:

@@ -10,7 +10,7 @@ import base64
 import html
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,9 @@ def _sections(run: Run) -> Iterator[str]:
     name, seconds = _text(scores["target"]), len(scores["errors"]) / 25
     yield f'<p class="verdict">{_text(verdict(scores))}</p>'
     yield f"<h2>{name}: {scores['frames']} held-out frames, {seconds:.0f} s</h2>"
-    film, poster = _data(run.film, "video/mp4"), _picture(next(read_frames(run.film, frames=1)))
+    spread, worst = _spread(len(scores["errors"])), _worst(scores["errors"])
+    pictures = _pictures(run.film, {0, *spread, *worst})
+    film, poster = _data(run.film, "video/mp4"), pictures.get(0, "")
     yield f'<video controls loop playsinline poster="{poster}" src="{film}"></video>'
     yield "<p><small>Left the truth, right the result driven by the held-out sound.</small></p>"
     yield '<h2>Scores</h2><div class="wide">' + _table(scores) + "</div>"
@@ -137,8 +139,8 @@ def _sections(run: Run) -> Iterator[str]:
         f"moves by {float(scores['leak']):.2f} of the truth.</small></p>"
     )
     yield "<h2>The mouth's opening</h2>" + _curves(scores["curves"])
-    yield "<h2>Over time</h2>" + _strip(run, _spread(len(scores["errors"])))
-    yield f"<h2>The worst {_WORST} frames</h2>" + _strip(run, _worst(scores["errors"]))
+    yield "<h2>Over time</h2>" + _strip(scores["errors"], pictures, spread)
+    yield f"<h2>The worst {_WORST} frames</h2>" + _strip(scores["errors"], pictures, worst)
     digests = [
         f"{path.name} {file_hash(path)[:16]}" for path in (run.folder / "scores.json", run.film)
     ]
@@ -248,17 +250,25 @@ def _worst(errors: Sequence[float | None]) -> list[int]:
     return sorted(number for number in ranked[:_WORST] if known[number] >= 0)
 
 
-def _strip(run: Run, numbers: Sequence[int]) -> str:
-    errors, wanted, figures = run.scores["errors"], set(numbers), []
-    for number, frame in enumerate(read_frames(run.film)):
-        if number in wanted:
-            error = errors[number] if number < len(errors) else None
+def _strip(
+    errors: Sequence[float | None], pictures: Mapping[int, str], numbers: Sequence[int]
+) -> str:
+    figures = []
+    for number in numbers:
+        if number in pictures:
+            error = errors[number]
             off = "" if error is None else f", off by {float(error):.1f} grey levels"
             figures.append(
-                f'<figure><img alt="truth and result" src="{_picture(frame)}">'
+                f'<figure><img alt="truth and result" src="{pictures[number]}">'
                 f"<figcaption>{number / 25:.2f} s{off}</figcaption></figure>"
             )
     return f'<div class="strip">{"".join(figures)}</div>'
+
+
+def _pictures(film: Path, numbers: Collection[int]) -> dict[int, str]:
+    """Some frames of the film, which is decoded once."""
+    frames = enumerate(read_frames(film))
+    return {number: _picture(frame) for number, frame in frames if number in numbers}
 
 
 def _picture(frame: NDArray[np.uint8]) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pirctl.face.draw import write_image
 from pirctl.face.people import Person
 from pirctl.face.search import FloatArray
-from pirctl.files import atomic_file
 from pirctl.media import MediaInfo, read_planes
 from pirctl.media.timeline import Timeline, read_timeline
 from pirctl.prepare.people import Cast
@@ -28,17 +28,13 @@ def write_sheet(path: Path, info: MediaInfo, cast: Cast) -> None:
         DecodeError: a frame cannot be decoded.
         PirctlError: no space left, or no right to write there.
     """
-    import cv2
-
     timeline = read_timeline(info)
     speaker = cast.speaker.number
     rows = [
         _row(info, timeline, person, person.number == speaker, cast.seconds)
         for person in cast.people
     ]
-    with atomic_file(path) as temporary:
-        _, packed = cv2.imencode(".png", np.vstack(rows)[..., ::-1])
-        temporary.write_bytes(packed.tobytes())
+    write_image(path, np.vstack(rows))
 
 
 def moments(person: Person, count: int = COLUMNS) -> list[float]:
@@ -56,9 +52,9 @@ def _row(
     row = np.full((_CELL_PX + _LABEL_PX, COLUMNS * _CELL_PX, 3), 24, np.uint8)
     for column, time_s in enumerate(moments(person)):
         place = person.at(time_s)
-        frame = int(np.abs(timeline.seconds - time_s).argmin())
-        planes = next(iter(read_planes(info, timeline=timeline, first=frame, count=1)))
         if place is not None:
+            frame = int(np.abs(timeline.seconds - time_s).argmin())
+            planes = next(iter(read_planes(info, timeline=timeline, first=frame, count=1)))
             left = column * _CELL_PX
             row[_LABEL_PX:, left : left + _CELL_PX] = _portrait(planes.rgb(), place)
     share = person.seconds / max(1e-9, seconds)
