@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,3 +61,15 @@ class Stopwatch:
 def byte_text(count: float) -> str:
     """A number of bytes for people."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def name_ranges(numbers: Sequence[int], *, most: int | None = None) -> str:
+    """Runs of consecutive numbers for people: 3, 4, 5, 9 as "3-5, 9"; only the first `most`."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:most]]
+    return ", ".join(shown + (["..."] if len(runs) > len(shown) else []))

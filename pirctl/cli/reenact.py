@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from pirctl.cli import options
 from pirctl.cli.output import print_json, print_message, print_result
 from pirctl.cli.progress import show_progress
+from pirctl.progress import name_ranges
 from pirctl.settings.choices import Picture, Pose, UpperFace
 
 if TYPE_CHECKING:
@@ -172,14 +172,3 @@ def _warn(report: ReenactReport) -> None:
             print_message(f"{axis}: clamped to {least:.3g} to {most:.3g} in {count} {of}")
     for note in report.notes:
         print_message(note)
-
-
-def name_ranges(numbers: Sequence[int]) -> str:
-    """Name runs of consecutive numbers: 3, 4, 5, 9 as "3-5, 9"."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], number)
-        else:
-            runs.append((number, number))
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)

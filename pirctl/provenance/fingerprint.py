@@ -15,7 +15,9 @@ from typing import Any
 
 from pirctl.errors import DecodeError
 from pirctl.media.process import file_url
+from pirctl.progress import name_ranges
 
+_MOST_RANGES = 6
 # Containers of video. Playlists are none of them: they name other files, also far away.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mxf,ogg"
 _BYTES = 4  # A picture that changed is missed once in four thousand million.
@@ -116,7 +118,8 @@ def difference(signed: Fingerprint, found: Fingerprint) -> Difference:
         )
     if len(before) == len(now):
         others = tuple(n for n, (a, b) in enumerate(zip(before, now, strict=True)) if a != b)
-        what = f"{len(others)} of {len(now)} pictures were changed: {_ranges(others)}"
+        where = name_ranges(others, most=_MOST_RANGES)
+        what = f"{len(others)} of {len(now)} pictures were changed: {where}"
         return Difference(words=what + sound, changed=others)
     if now and _is_subsequence(now, before):
         start = before.index(now[0])
@@ -134,15 +137,3 @@ def difference(signed: Fingerprint, found: Fingerprint) -> Difference:
 def _is_subsequence(part: Sequence[bytes], whole: Sequence[bytes]) -> bool:
     rest = iter(whole)
     return all(picture in rest for picture in part)
-
-
-def _ranges(numbers: Sequence[int], most: int = 6) -> str:
-    """Runs of numbers, 3, 4, 5, 9 as "3-5, 9"; no more than `most` of them."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:most]]
-    return ", ".join(shown + (["..."] if len(runs) > most else []))

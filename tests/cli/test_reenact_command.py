@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pirctl.cli.reenact import name_ranges
 from pirctl.face.landmark_file import Landmarks, write_landmark_file
 from pirctl.media import probe, read_frames
+from pirctl.progress import name_ranges
 from pirctl.target import Target
 from tests.prepare.drawn import SIZE
 
